@@ -1,0 +1,116 @@
+"""Sample arithmetic: everything inside audiotap is mono S16LE, and only edges convert."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import numpy as np
+import soxr
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+SAMPLE_BYTES = 2
+FULL_SCALE = 32768
+SILENCE_DB = -120.0
+RATES = range(1000, 384_001)
+"""Sample rates that are believed; anything else on a wire is malformed."""
+
+
+class Chunk(msgspec.Struct, frozen=True):
+    """A run of mono samples: `pcm` is S16LE, `rate` in samples per second."""
+
+    pcm: bytes
+    rate: int
+
+    @property
+    def samples(self) -> int:
+        return len(self.pcm) // SAMPLE_BYTES
+
+    @property
+    def seconds(self) -> float:
+        return self.samples / self.rate
+
+
+class Level(msgspec.Struct, frozen=True):
+    """How loud a run of samples is, in dBFS (0 is a full-scale square wave; digital silence is -120)."""
+
+    rms: float
+    peak: float
+    clipped: int = 0
+
+    @classmethod
+    def of(cls, pcm: bytes) -> Level:
+        """Measure S16LE samples; `clipped` counts samples at either end of the scale."""
+        samples = np.frombuffer(pcm, dtype="<i2")
+        if not samples.size:
+            return cls(SILENCE_DB, SILENCE_DB)
+        low, high = int(samples.min()), int(samples.max())
+        clipped = 0
+        if high == FULL_SCALE - 1 or low == -FULL_SCALE:
+            clipped = int(np.count_nonzero((samples == FULL_SCALE - 1) | (samples == -FULL_SCALE)))
+        return cls(decibels(rms(pcm) / FULL_SCALE), decibels(max(high, -low) / FULL_SCALE), clipped)
+
+
+def decibels(ratio: float) -> float:
+    """A linear ratio as decibels, never below the floor of -120."""
+    if ratio <= 0:
+        return SILENCE_DB
+    return max(SILENCE_DB, 20.0 * float(np.log10(ratio)))
+
+
+def rms(pcm: bytes) -> float:
+    """Root mean square of S16LE samples on the 16-bit scale, 0 to 32768."""
+    samples = np.frombuffer(pcm, dtype="<i2").astype(np.float64)
+    if not samples.size:
+        return 0.0
+    return float(np.sqrt(np.dot(samples, samples) / samples.size))
+
+
+def roughness(pcm: bytes) -> float:
+    """Mean step between neighbouring samples: small for sound, about a third of full scale for bytes read askew."""
+    samples = np.frombuffer(pcm[: len(pcm) // SAMPLE_BYTES * SAMPLE_BYTES], dtype="<i2").astype(np.int32)
+    if samples.size < 2:
+        return 0.0
+    return float(np.abs(np.diff(samples)).mean())
+
+
+def mono(frames: NDArray[Any]) -> bytes:
+    """Float frames of shape (n,) or (n, channels), full scale at 1.0, as S16LE; overs are clipped, never wrapped."""
+    mixed = frames.mean(axis=1) if frames.ndim == 2 else frames
+    scaled = np.rint(np.asarray(mixed, dtype=np.float64) * FULL_SCALE)
+    return bytes(np.clip(scaled, -FULL_SCALE, FULL_SCALE - 1).astype("<i2").tobytes())
+
+
+class Resampler:
+    """A stream from one rate to another by soxr; keeps its filter's state between chunks.
+
+    Source: libsoxr's streaming interface through python-soxr (`soxr.ResampleStream`).
+    """
+
+    def __init__(self, source: int, target: int) -> None:
+        self.source = source
+        self.target = target
+        self._stream = None
+        if source != target:
+            self._stream = soxr.ResampleStream(source, target, 1, dtype="int16", quality="HQ")
+
+    def push(self, pcm: bytes, *, last: bool = False) -> bytes:
+        """Take S16LE at `source`, return what is ready of it at `target`; `last` empties the filter."""
+        if self._stream is None:
+            return pcm
+        out = self._stream.resample_chunk(np.frombuffer(pcm, dtype="<i2"), last=last)
+        return bytes(out.astype("<i2").tobytes())
+
+    def flush(self) -> bytes:
+        """What the filter still holds. The stream has ended after this."""
+        return self.push(b"", last=True)
+
+
+def mix(tracks: list[bytes]) -> bytes:
+    """S16LE runs of one length added up; overs are clipped."""
+    if len(tracks) == 1:
+        return tracks[0]
+    total = np.sum([np.frombuffer(pcm, dtype="<i2") for pcm in tracks], axis=0, dtype=np.int32)
+    return bytes(np.clip(total, -FULL_SCALE, FULL_SCALE - 1).astype("<i2").tobytes())

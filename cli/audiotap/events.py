@@ -1,0 +1,165 @@
+"""The vocabulary: frozen events, each saying what a wire message says and never who sent it.
+
+Every event is a tagged `msgspec.Struct`, so the union of them is also our own wire language (`dialects.native`).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from audiotap.audio import Chunk
+
+MIXED = "mixed"
+"""The track of everybody together."""
+SPOKEN = "spoken"
+"""The track of what we played into the meeting."""
+
+
+class Heard(msgspec.Struct, frozen=True, tag="heard"):
+    """Audio from a meeting.
+
+    `session` is the provider's id of the recording, `track` is `mixed` or a participant's id, `at` the time of the
+    chunk's first sample in seconds on the bot's own clock. `pcm` inside `chunk` may still hold an odd byte.
+    `bot` is another id for the same session where a provider has two; `sequence` counts a track's messages.
+    """
+
+    session: str
+    track: str
+    chunk: Chunk
+    at: float | None = None
+    name: str | None = None
+    bot: str | None = None
+    sequence: int | None = None
+
+
+class Occurred(msgspec.Struct, frozen=True, tag="occurred"):
+    """Something a provider tells about the meeting (who joined, what was said); kept in the session's event log."""
+
+    session: str
+    kind: str
+    data: dict[str, Any]
+    at: float | None = None
+    bot: str | None = None
+    participant: str | None = None
+    name: str | None = None
+
+
+class Speak(msgspec.Struct, frozen=True, tag="speak"):
+    """Audio to be played into a meeting."""
+
+    chunk: Chunk
+
+
+class Pause(msgspec.Struct, frozen=True, tag="pause"):
+    """Hold playback for `seconds` from now and keep what is queued.
+
+    `spelling` picks one of several words that a dialect has for it; empty is the dialect's usual one.
+    """
+
+    seconds: float
+    spelling: str = ""
+
+
+class Stop(msgspec.Struct, frozen=True, tag="stop"):
+    """Drop what is queued."""
+
+
+class Fault(msgspec.Struct, frozen=True, tag="fault"):
+    """The peer reports an error; after a fatal one it says nothing more."""
+
+    code: str
+    message: str
+    hint: str = ""
+    fatal: bool = True
+
+
+class Unknown(msgspec.Struct, frozen=True, tag="unknown"):
+    """A well-formed message that the dialect has no word for: a value, not an error."""
+
+    kind: str
+    wire: str
+    session: str | None = None
+
+
+# What a control client and a listener say to each other besides Speak, Pause, Stop and Fault.
+
+
+class Attach(msgspec.Struct, frozen=True, tag="attach"):
+    """Everything after this concerns one bot: an id, the beginning of one, or nothing if there is one bot only."""
+
+    bot: str = ""
+
+
+class Attached(msgspec.Struct, frozen=True, tag="attached"):
+    """The bot that was chosen, and the rate at which it is spoken to."""
+
+    provider: str
+    session: str
+    rate: int
+
+
+class Finish(msgspec.Struct, frozen=True, tag="finish"):
+    """The utterance is complete."""
+
+
+class Progress(msgspec.Struct, frozen=True, tag="progress"):
+    """How much of the utterance was sent to the bot, in seconds; `state` is waiting, playing, paused or away."""
+
+    sent: float
+    state: str
+
+
+class Finished(msgspec.Struct, frozen=True, tag="finished"):
+    """The utterance is over: sent in full and had time to play, or stopped."""
+
+    sent: float
+    stopped: bool
+
+
+class Done(msgspec.Struct, frozen=True, tag="done"):
+    """A pause or a stop took effect; `told` says whether the bot was sent a word for it."""
+
+    seconds: float
+    told: bool
+
+
+class Ask(msgspec.Struct, frozen=True, tag="ask"):
+    """What is going on?"""
+
+
+class TrackStatus(msgspec.Struct, frozen=True):
+    """One track as it stands: seconds on the time line, samples per second."""
+
+    track: str
+    name: str | None
+    seconds: float
+    rate: int
+
+
+class SessionStatus(msgspec.Struct, frozen=True):
+    """One session as it stands; `queue` is speech not yet sent in seconds, `speaks` whether it can be spoken to now."""
+
+    provider: str
+    session: str
+    bot: str | None
+    connections: int
+    seconds: float
+    queue: float
+    speaks: bool
+    tracks: tuple[TrackStatus, ...]
+
+
+class Status(msgspec.Struct, frozen=True, tag="status"):
+    """The answer to `Ask`."""
+
+    url: str
+    sessions: tuple[SessionStatus, ...]
+
+
+Event = Heard | Occurred | Speak | Pause | Stop | Fault | Unknown
+"""What a provider's dialect may say."""
+
+ControlEvent = Attach | Attached | Speak | Finish | Progress | Finished | Pause | Stop | Done | Ask | Status | Fault
+"""What our own control socket may say."""

@@ -1,0 +1,122 @@
+"""When speech leaves: whole blocks on an absolute clock, a small lead ahead of real time.
+
+Bots offer no way to take audio back, so what is queued stays here until it is due, and pause and stop act at once.
+There is no clock here: `now` is handed in, in seconds on any monotonic clock.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+
+import msgspec
+
+from audiotap.audio import SAMPLE_BYTES, Chunk
+
+BLOCK = 0.1
+LEAD = 0.3
+_EPSILON = 1e-6
+
+
+class Block(msgspec.Struct, frozen=True):
+    """A block that is to be sent now and will be heard from `plays_at` on; `sound` samples of it are not padding."""
+
+    chunk: Chunk
+    plays_at: float
+    sound: int
+
+
+class Playout:
+    """Speech queued for a bot: push samples, poll for blocks.
+
+    Block n of an utterance plays at t0 + n x block, and leaves `lead` before that. A remainder shorter than a block
+    waits for more until its own playing time is one block away, then leaves padded with silence. A pause moves t0, so
+    it delays and never drops. After a hole (nobody polled: the bot was away) the clock starts anew, never in a burst.
+    """
+
+    def __init__(self, rate: int, block: float = BLOCK, lead: float = LEAD) -> None:
+        self.rate = rate
+        self.lead = lead
+        self._block_samples = round(block * rate)
+        self._block = self._block_samples / rate
+        self._queue: deque[bytes] = deque()
+        self._queued = 0
+        self._plays_at: float | None = None
+        self._paused_until = -math.inf
+
+    @property
+    def queued(self) -> float:
+        """Seconds of speech that were not handed out yet."""
+        return self._queued / SAMPLE_BYTES / self.rate
+
+    def ends_at(self, now: float) -> float:
+        """When the last block that was handed out has been heard; `now` if that is over."""
+        return now if self._plays_at is None else max(now, self._plays_at)
+
+    def paused(self, now: float) -> float:
+        """Seconds until a pause ends."""
+        return max(0.0, self._paused_until - now)
+
+    def push(self, pcm: bytes, now: float) -> None:
+        """Queue S16LE at the playout's rate (whole samples)."""
+        if not pcm:
+            return
+        if not self._queued and (self._plays_at is None or self._plays_at < now):
+            self._plays_at = max(now, self._paused_until)
+        self._queue.append(pcm)
+        self._queued += len(pcm)
+
+    def pause(self, seconds: float, now: float) -> None:
+        """Hold from now on for `seconds`; the last word wins, so 0 resumes."""
+        until = now + seconds
+        if self._plays_at is not None and (self._queued or self._plays_at > now):
+            self._plays_at += until - max(now, self._paused_until)
+        self._paused_until = until
+
+    def hold(self, seconds: float, now: float) -> None:
+        """Hold for at least `seconds` from now; never shortens a pause."""
+        if now + seconds > self._paused_until:
+            self.pause(seconds, now)
+
+    def clear(self) -> float:
+        """Drop what is queued; returns the seconds dropped."""
+        dropped = self.queued
+        self._queue.clear()
+        self._queued = 0
+        return dropped
+
+    def unsend(self, block: Block) -> None:
+        """Put back a block that could not be sent; it is the next one again."""
+        sound = block.chunk.pcm[: block.sound * SAMPLE_BYTES]
+        self._queue.appendleft(sound)
+        self._queued += len(sound)
+        self._plays_at = block.plays_at
+
+    def poll(self, now: float) -> tuple[Block | None, float | None]:
+        """The block that is due, or when to ask again; (None, None) when nothing is queued."""
+        if not self._queued or self._plays_at is None:
+            return None, None
+        if now < self._paused_until - _EPSILON:
+            return None, self._paused_until
+        full = self._queued >= self._block_samples * SAMPLE_BYTES
+        due = self._plays_at - (self.lead if full else min(self.lead, self._block))
+        if now < due - _EPSILON:
+            return None, due
+        plays_at = max(self._plays_at, now)
+        self._plays_at = plays_at + self._block
+        return self._take(plays_at), None
+
+    def _take(self, plays_at: float) -> Block:
+        size = self._block_samples * SAMPLE_BYTES
+        parts = []
+        missing = size
+        while missing and self._queue:
+            part = self._queue.popleft()
+            if len(part) > missing:
+                self._queue.appendleft(part[missing:])
+                part = part[:missing]
+            parts.append(part)
+            missing -= len(part)
+        self._queued -= size - missing
+        chunk = Chunk(b"".join(parts) + bytes(missing), self.rate)
+        return Block(chunk, plays_at, (size - missing) // SAMPLE_BYTES)

@@ -1,0 +1,82 @@
+"""What a running listener tells: the same reports become plain lines, JSON lines and the meter's log."""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class Listening(msgspec.Struct, frozen=True, tag="listening", tag_field="event"):
+    """The port is bound; bots may dial `url`."""
+
+    url: str
+    host: str
+    port: int
+    out: str | None
+
+
+class SessionStarted(msgspec.Struct, frozen=True, tag="session.started", tag_field="event"):
+    """The first valid message of a session."""
+
+    provider: str
+    session: str
+    bot: str | None
+    path: str | None
+
+
+class TrackStarted(msgspec.Struct, frozen=True, tag="track.started", tag_field="event"):
+    """A track's first samples; `start` in seconds from the session's origin."""
+
+    provider: str
+    session: str
+    track: str
+    name: str | None
+    rate: int
+    start: float
+    path: str | None
+
+
+class TrackFinished(msgspec.Struct, frozen=True, tag="track.finished", tag_field="event"):
+    """A track's file is closed; `seconds` is where it ends on the time line."""
+
+    provider: str
+    session: str
+    track: str
+    name: str | None
+    rate: int
+    seconds: float
+    gaps: int
+    path: str | None
+    play: str | None
+
+
+class SessionFinished(msgspec.Struct, frozen=True, tag="session.finished", tag_field="event"):
+    """A session is over and its files are complete."""
+
+    provider: str
+    session: str
+    bot: str | None
+    seconds: float
+    path: str | None
+    manifest: str | None
+    files: tuple[str, ...]
+    lossy: bool
+    reason: str
+
+
+class Odd(msgspec.Struct, frozen=True, tag="warning", tag_field="event"):
+    """Something was mended, counted or ignored; the recording goes on."""
+
+    message: str
+    session: str | None = None
+    track: str | None = None
+
+
+class Failed(msgspec.Struct, frozen=True, tag="error", tag_field="event"):
+    """Something failed."""
+
+    message: str
+    hint: str = ""
+    session: str | None = None
+
+
+Report = Listening | SessionStarted | TrackStarted | TrackFinished | SessionFinished | Odd | Failed
