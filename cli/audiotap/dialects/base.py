@@ -1,0 +1,67 @@
+"""What a dialect is: a provider's wire language, both ways, one instance per connection."""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import ClassVar, Protocol, TypeVar
+
+import msgspec
+
+from audiotap.errors import WireError
+from audiotap.events import MIXED, SPOKEN, Event
+from audiotap.session import Timing
+
+T = TypeVar("T")
+_OUR_TRACKS = (MIXED, SPOKEN)
+
+
+class Side(Enum):
+    """Who reads: OURS decodes what the provider sends, THEIRS (a simulator) decodes what we send."""
+
+    OURS = "ours"
+    THEIRS = "theirs"
+
+
+class Dialect(Protocol):
+    """A provider's wire language. Pure: no clock, no socket, no printing."""
+
+    name: ClassVar[str]
+    knows: ClassVar[frozenset[type]]
+    """The events that `encode` has words for on OUR side."""
+    rates: ClassVar[tuple[int, ...]]
+    """Rates at which it can be spoken to; empty when it cannot."""
+    timing: ClassVar[Timing]
+    spellings: ClassVar[tuple[str, ...]]
+    """The words it has for a pause, the usual one first."""
+
+    def __init__(self, side: Side) -> None: ...
+
+    @staticmethod
+    def claims(wire: str) -> bool:
+        """Whether a connection's first message is of this dialect."""
+
+    def decode(self, wire: str | bytes) -> list[Event]:
+        """What a wire message says. WireError if it is malformed; never any other exception."""
+
+    def encode(self, event: Event) -> list[str]:
+        """The wire messages that say an event. UnspokenError if the dialect has no word for it."""
+
+
+def lenient(decoder: msgspec.json.Decoder[T], wire: str | bytes) -> T:
+    """Decode JSON by a typed decoder; everything that can be wrong with it is a WireError that says what and where."""
+    if isinstance(wire, bytes):
+        raise WireError(f"a binary message of {len(wire)} bytes where text is spoken")
+    try:
+        return decoder.decode(wire)
+    except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
+        raise WireError(str(error)) from error
+
+
+def participant_track(participant: str) -> str:
+    """The track of a participant; ids that would collide with a track of ours get a `=` in front."""
+    return f"={participant}" if participant in _OUR_TRACKS or participant.startswith("=") else participant
+
+
+def track_participant(track: str) -> str:
+    """The participant of a track: the reverse of `participant_track`."""
+    return track.removeprefix("=")
