@@ -1,0 +1,1 @@
+"""Where placed chunks go: recordings, the meter, a pipe. Sinks are synchronous and strangers to each other."""
