@@ -1,0 +1,1 @@
+"""The floor that awaits: sockets, tasks and the clock live here and nowhere below."""

@@ -1,0 +1,126 @@
+"""Lanes: how items get from the event loop to the sinks, in batches, with the sink's own meaning of failure."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Protocol
+
+from audiotap.reports import Failed, Odd, Report
+from audiotap.session import Placed
+from audiotap.sinks.base import Item, Sink
+
+BATCH_SECONDS = 0.05
+"""How long items gather before a thread writes them: what a kill can cost, against a thread hop per chunk."""
+LIMIT = 64 * 1024 * 1024
+"""Bytes of audio that wait for a sink; more hold the bots back (required) or are dropped."""
+
+
+class Lane(Protocol):
+    """The way to one sink."""
+
+    def put(self, item: Item) -> None: ...
+
+    async def room(self) -> None:
+        """Return when the lane takes more; at once unless a required sink is behind."""
+
+    async def close(self) -> None:
+        """Hand over what waits, then close the sink."""
+
+
+class DirectLane:
+    """To a sink that only remembers (the meter): no queue and no thread. A sink that fails is detached."""
+
+    def __init__(self, sink: Sink) -> None:
+        self._sink: Sink | None = sink
+
+    def put(self, item: Item) -> None:
+        if self._sink is not None:
+            self._sink.write((item,))
+
+    async def room(self) -> None:
+        return
+
+    async def close(self) -> None:
+        if self._sink is not None:
+            self._sink.close()
+
+
+class BatchLane:
+    """To a sink that may block (disk, pipe): one thread, one batch at a time."""
+
+    def __init__(self, sink: Sink, name: str, tell: Callable[[Report], None], limit: int = LIMIT) -> None:
+        self.failed = False
+        self.dropped = 0
+        self._sink = sink
+        self._name = name
+        self._tell = tell
+        self._limit = limit
+        self._items: list[Item] = []
+        self._bytes = 0
+        self._closing = False
+        self._some = asyncio.Event()
+        self._free = asyncio.Event()
+        self._free.set()
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"audiotap-{name}")
+        self._task = asyncio.create_task(self._run(), name=f"lane {name}")
+
+    def put(self, item: Item) -> None:
+        """Take an item; where the sink isn't required and too much waits, audio is dropped and counted."""
+        if self.failed:
+            return
+        if isinstance(item, Placed):
+            if self._bytes > self._limit and not self._sink.required:
+                self._drop()
+                return
+            self._bytes += len(item.chunk.pcm)
+            if self._bytes > self._limit:
+                self._free.clear()
+        self._items.append(item)
+        self._some.set()
+
+    async def room(self) -> None:
+        if self._sink.required:
+            await self._free.wait()
+
+    async def close(self) -> None:
+        self._closing = True
+        self._some.set()
+        await self._task
+        await asyncio.get_running_loop().run_in_executor(self._thread, self._sink.close)
+        self._thread.shutdown()
+
+    async def _run(self) -> None:
+        loop = asyncio.get_running_loop()
+        while not (self._closing and not self._items):
+            await self._some.wait()
+            if not self._closing:
+                await asyncio.sleep(BATCH_SECONDS)
+            batch, self._items = self._items, []
+            self._some.clear()
+            if self._closing:
+                self._some.set()
+            if not batch:
+                continue
+            try:
+                await loop.run_in_executor(self._thread, self._sink.write, batch)
+            except Exception as error:  # noqa: BLE001 - whatever a sink throws must not stop the other sinks
+                self._fail(error)
+            self._bytes -= sum(len(item.chunk.pcm) for item in batch if isinstance(item, Placed))
+            if self._bytes <= self._limit:
+                self._free.set()
+
+    def _drop(self) -> None:
+        if not self.dropped:
+            self._tell(Odd(f"{self._name} is too slow; audio is dropped there (the recording is not affected)"))
+        self.dropped += 1
+
+    def _fail(self, error: Exception) -> None:
+        self.failed = True
+        if isinstance(error, BrokenPipeError):
+            self._tell(Odd(f"{self._name}: the reader is gone; that output stopped, recording goes on"))
+        elif self._sink.required:
+            self._tell(Failed(f"{self._name} failed: {type(error).__name__}: {error}", "please report this as a bug"))
+        else:
+            self._tell(Odd(f"{self._name} failed and was detached: {error}"))

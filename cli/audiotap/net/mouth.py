@@ -1,0 +1,168 @@
+"""A bot's mouth: one playout, spoken through whichever connection the bot has, one utterance at a time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+from audiotap.audio import SAMPLE_BYTES, Chunk, Resampler
+from audiotap.errors import NobodyError
+from audiotap.net.tasks import wait_for
+from audiotap.pacing import Block, Playout
+
+QUEUE_SECONDS = 5.0
+"""Speech that waits here at most; the rest waits with its sender."""
+
+Send = Callable[[Chunk], Awaitable[bool]]
+
+
+class Utterance:
+    """One sender's speech, from its place in the line to its last block."""
+
+    def __init__(self) -> None:
+        self.sent = 0.0
+        self.state = "waiting"
+        self.stopped = False
+
+
+class Mouth:
+    """Plays utterances in the order they came. `send` returns False while the bot is away: speech then waits."""
+
+    def __init__(self, rate: int, send: Send, spoken: Callable[[Block], None]) -> None:
+        self.rate = rate
+        self._playout = Playout(rate)
+        self._send = send
+        self._spoken = spoken
+        self._turn = asyncio.Lock()
+        self._speaking: Utterance | None = None
+        self._line: list[Utterance] = []
+        self._closed = False
+        self._away = False
+        self._change = asyncio.Event()
+        self._task = asyncio.create_task(self._run(), name="mouth")
+
+    @property
+    def queued(self) -> float:
+        """Seconds of speech that were not sent yet."""
+        return self._playout.queued
+
+    async def speak(self, utterance: Utterance, chunks: AsyncIterator[Chunk]) -> None:
+        """Play all chunks after those who came before; return when they had time to play, or were stopped.
+
+        Cancelling drops what is queued of it. NobodyError when the session ends first.
+        """
+        self._line.append(utterance)
+        try:
+            async with self._turn:
+                self._speaking = utterance
+                await self._play(utterance, chunks)
+        finally:
+            self._line.remove(utterance)
+            if self._speaking is utterance:
+                self._speaking = None
+                self._playout.clear()
+                self._changed()
+
+    def pause(self, seconds: float) -> None:
+        """Hold for `seconds` from now; the last word wins."""
+        self._playout.pause(seconds, self._now())
+        self._changed()
+
+    def hold(self, seconds: float) -> None:
+        """Hold for at least `seconds` from now."""
+        self._playout.hold(seconds, self._now())
+        self._changed()
+
+    def stop(self) -> float:
+        """Drop what is queued and what waits in line; returns the seconds dropped from the queue."""
+        for utterance in self._line:
+            utterance.stopped = True
+        dropped = self._playout.clear()
+        self._playout.pause(0, self._now())
+        self._changed()
+        return dropped
+
+    def back(self) -> None:
+        """The bot has a connection again."""
+        self._away = False
+        self._changed()
+
+    async def close(self) -> None:
+        """The session is over; whoever speaks is told."""
+        self._closed = True
+        self._changed()
+        self._task.cancel()
+        await asyncio.gather(self._task, return_exceptions=True)
+
+    async def _play(self, utterance: Utterance, chunks: AsyncIterator[Chunk]) -> None:
+        resampler: Resampler | None = None
+        if utterance.stopped:
+            return
+        async for chunk in chunks:
+            if resampler is None or resampler.source != chunk.rate:
+                await self._push(utterance, resampler.flush() if resampler else b"")
+                resampler = Resampler(chunk.rate, self.rate)
+            await self._push(utterance, resampler.push(chunk.pcm))
+            if utterance.stopped:
+                return
+        await self._push(utterance, resampler.flush() if resampler else b"")
+        while not utterance.stopped and (self.queued or self._remaining() > 0):
+            await self._wait(None if self.queued else self._remaining())
+            self._check()
+
+    async def _push(self, utterance: Utterance, pcm: bytes) -> None:
+        """Queue in steps, so that never more than QUEUE_SECONDS wait here."""
+        step = self.rate * SAMPLE_BYTES
+        for start in range(0, len(pcm), step):
+            while self.queued > QUEUE_SECONDS and not utterance.stopped:
+                await self._wait(None)
+            self._check()
+            if utterance.stopped:
+                return
+            self._playout.push(pcm[start : start + step], self._now())
+            self._changed()
+
+    def _check(self) -> None:
+        if self._closed:
+            raise NobodyError("the bot left the meeting", "what was not sent is gone")
+
+    def _remaining(self) -> float:
+        now = self._now()
+        return self._playout.ends_at(now) - now
+
+    async def _run(self) -> None:
+        while True:
+            self._describe()
+            if self._away:
+                await self._wait(None)
+                continue
+            block, wake_at = self._playout.poll(self._now())
+            if block is None:
+                await self._wait(None if wake_at is None else wake_at - self._now())
+            elif await self._send(block.chunk):
+                self._spoken(block)
+                if self._speaking is not None:
+                    self._speaking.sent += block.sound / self.rate
+                self._changed()
+            else:
+                self._playout.unsend(block)
+                self._away = True
+
+    def _describe(self) -> None:
+        if self._speaking is None:
+            return
+        if self._away:
+            self._speaking.state = "away"
+        else:
+            self._speaking.state = "paused" if self._playout.paused(self._now()) else "playing"
+
+    def _now(self) -> float:
+        return asyncio.get_running_loop().time()
+
+    def _changed(self) -> None:
+        change, self._change = self._change, asyncio.Event()
+        change.set()
+
+    async def _wait(self, seconds: float | None) -> None:
+        """Wait until something changes, or for `seconds`."""
+        await wait_for(self._change, None if seconds is None else max(0.0, seconds))

@@ -1,0 +1,84 @@
+"""Sockets: serve and dial websockets, with errors that say what to type."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+from websockets.asyncio.client import ClientConnection, connect, unix_connect
+from websockets.asyncio.server import Server, ServerConnection, serve, unix_serve
+from websockets.exceptions import InvalidHandshake, InvalidURI
+
+from audiotap.errors import MachineError, NobodyError, UsageError
+
+MAX_MESSAGE = 16 * 1024 * 1024
+"""Bytes of one incoming message; a minute of audio fits."""
+PING_SECONDS = 20.0
+
+Handler = Callable[[ServerConnection], Awaitable[None]]
+
+
+async def serve_bots(host: str, port: int, handler: Handler) -> tuple[Server, str, int]:
+    """Listen for bots; returns the server, the host for a URL, and the port that was really bound.
+
+    Without compression (Attendee offers it; it costs more processor time than it saves). Pings find dead peers:
+    Attendee's client answers them and sends none itself.
+    """
+    try:
+        server = await serve(
+            handler,
+            host,
+            port,
+            compression=None,
+            max_size=MAX_MESSAGE,
+            ping_interval=PING_SECONDS,
+            ping_timeout=PING_SECONDS,
+            close_timeout=1,
+        )
+    except (OSError, OverflowError) as error:
+        raise _unbound(host, port, error) from error
+    bound = next(iter(server.sockets)).getsockname()[1]
+    return server, f"[{host}]" if ":" in host else host, int(bound)
+
+
+def _unbound(host: str, port: int, error: Exception) -> MachineError:
+    code = getattr(error, "errno", None)
+    if code == errno.EADDRINUSE:
+        hint = f"another program listens there (another audiotap?): choose a port, e.g. --port {port + 1} or --port 0"
+    elif code == errno.EACCES:
+        hint = "ports below 1024 are the system's: choose a higher one, e.g. --port 8765"
+    else:
+        hint = "check --host: it must be an address of this machine, e.g. 127.0.0.1 or 0.0.0.0"
+    reason = os.strerror(code) if isinstance(code, int) and code > 0 else str(error)
+    return MachineError(f"cannot listen on {host}:{port}: {reason}", hint)
+
+
+async def serve_control(path: Path, handler: Handler) -> Server:
+    """Listen for control clients on a Unix socket that only its owner can open."""
+    before = os.umask(0o177)
+    try:
+        return await unix_serve(handler, str(path), compression=None, max_size=MAX_MESSAGE)
+    except OSError as error:
+        raise MachineError(
+            f"cannot make the control socket {path}: {error.strerror or error}",
+            "set AUDIOTAP_RUNTIME_DIR to a short, writable folder",
+        ) from error
+    finally:
+        os.umask(before)
+
+
+async def dial_control(path: Path) -> ClientConnection:
+    """Dial a listener's control socket. OSError when nobody listens there any more."""
+    return await unix_connect(str(path), "ws://localhost/", compression=None, max_size=MAX_MESSAGE)
+
+
+async def dial(url: str, *, compression: str | None = "deflate", max_size: int = MAX_MESSAGE) -> ClientConnection:
+    """Dial a server as a bot does. NobodyError when it does not answer, UsageError for what is no websocket URL."""
+    try:
+        return await connect(url, compression=compression, max_size=max_size, ping_interval=None)
+    except InvalidURI as error:
+        raise UsageError(f"{url} is no websocket URL", "write it as ws://HOST:PORT or wss://HOST/PATH") from error
+    except (OSError, InvalidHandshake, TimeoutError, EOFError) as error:
+        raise NobodyError(f"cannot connect to {url}: {error}", "is the server running there?") from error

@@ -1,0 +1,377 @@
+"""The tap: takes bots' connections, keeps their sessions, and hands placed chunks to the sinks' lanes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+
+from websockets.asyncio.connection import Connection
+from websockets.exceptions import ConnectionClosed
+
+from audiotap.audio import rms
+from audiotap.dialects import REGISTER, recognise
+from audiotap.dialects.base import Dialect
+from audiotap.errors import NobodyError, UsageError, WireError
+from audiotap.events import (
+    MIXED,
+    SPOKEN,
+    Event,
+    Heard,
+    Occurred,
+    Pause,
+    SessionStatus,
+    Speak,
+    Status,
+    TrackStatus,
+    Unknown,
+)
+from audiotap.net.lanes import Lane
+from audiotap.net.mouth import Mouth
+from audiotap.pacing import Block
+from audiotap.reports import Odd, Report
+from audiotap.session import Logged, Placed, Session, SessionKey, Summary
+
+HOLD_SECONDS = 0.8
+"""How long a loud meeting holds our speech (Attendee's documented automatic pause)."""
+TELL_SECONDS = 5.0
+"""How often the sinks are told how sessions stand."""
+DEFAULT_SPEAKING_RATE = 16000
+MAX_KINDS = 100
+"""Kinds of unknown messages that are counted apart."""
+MAX_KIND = 80
+
+Tell = Callable[[Report], None]
+
+
+class Link:
+    """One bot's connection: its socket, its dialect once that is known, and the sessions it told of."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+        self.dialect: Dialect | None = None
+        self.sessions: list[Live] = []
+        self.strange = 0
+
+    async def send(self, event: Event) -> bool:
+        """Say an event; False when the connection is gone."""
+        if self.dialect is None:
+            return False
+        try:
+            for wire in self.dialect.encode(event):
+                await self.connection.send(wire)
+        except ConnectionClosed:
+            return False
+        return True
+
+
+class Live:
+    """A session while it is live: its time line, its connections, and its mouth once somebody spoke."""
+
+    def __init__(self, session: Session, dialect: type[Dialect]) -> None:
+        self.session = session
+        self.dialect = dialect
+        self.links: list[Link] = []
+        self.mouth: Mouth | None = None
+        self.lingering: asyncio.TimerHandle | None = None
+        self.warned_malformed = False
+        self.dirty = False
+
+    @property
+    def speaks(self) -> bool:
+        """Whether it can be spoken to right now."""
+        return Speak in self.dialect.knows and bool(self.links)
+
+    def matches(self, bot: str) -> bool:
+        """Whether `bot` is one of its ids, or the beginning of one."""
+        return any(known.startswith(bot) for known in (self.session.key[1], self.session.bot) if known)
+
+
+class Tap:
+    """Sessions, lanes and mouths of one listener.
+
+    `linger` overrides how long sessions outlive their last connection; `threshold` is the RMS (0 to 32767) of the mix
+    above which our speech holds. All methods belong to the event loop's thread.
+    """
+
+    def __init__(self, tell: Tell, linger: float | None = None, threshold: float | None = None) -> None:
+        self.url = ""
+        self.lossy = False
+        self.recorded = False
+        self.sessions: dict[SessionKey, Live] = {}
+        self._tell = tell
+        self._linger = linger
+        self._threshold = threshold
+        self._lanes: Sequence[Lane] = ()
+        self._ending: set[asyncio.Task[None]] = set()
+        self._links: set[Link] = set()
+        self._teller: asyncio.Task[None] | None = None
+
+    def start(self, lanes: Sequence[Lane]) -> None:
+        """Begin; the sinks behind `lanes` are told of everything from here on."""
+        self._lanes = lanes
+        self._teller = asyncio.create_task(self._keep_telling(), name="teller")
+
+    async def close(self, reason: str) -> None:
+        """End every session, and return when all sinks have finished their files."""
+        if self._teller is not None:
+            self._teller.cancel()
+        for live in list(self.sessions.values()):
+            self._end(live, reason)
+        await asyncio.gather(*self._ending)
+        for lane in self._lanes:
+            await lane.close()
+
+    # From the wire
+
+    async def receive(self, connection: Connection) -> None:
+        """Serve one bot's connection until it closes."""
+        link = Link(connection)
+        self._links.add(link)
+        try:
+            async for wire in connection:
+                self._take(link, wire)
+                for lane in self._lanes:
+                    await lane.room()
+        except ConnectionClosed:
+            pass
+        finally:
+            self._links.discard(link)
+            self._leave(link)
+
+    def _take(self, link: Link, wire: str | bytes) -> None:
+        if link.dialect is None:
+            link.dialect = recognise(wire)
+            if link.dialect is None:
+                self._strange(link, wire)
+                return
+        try:
+            events = link.dialect.decode(wire)
+        except WireError as error:
+            self._malformed(link, error)
+            return
+        for event in events:
+            self._handle(link, link.dialect, event)
+
+    def _handle(self, link: Link, dialect: Dialect, event: Event) -> None:
+        match event:
+            case Heard():
+                self._heard(self._join(link, dialect, event.session, event.bot), event)
+            case Occurred():
+                live = self._join(link, dialect, event.session, event.bot)
+                self._put(live.session.log(event))
+            case Pause(seconds):
+                for live in link.sessions:
+                    if live.mouth is not None:
+                        live.mouth.hold(seconds)
+            case Unknown(kind):
+                self._unknown(link, kind)
+            case _:
+                self._unknown(link, type(event).__name__)
+
+    def _heard(self, live: Live, heard: Heard) -> None:
+        placed = live.session.place(heard, asyncio.get_running_loop().time())
+        if placed is None:
+            return
+        track = live.session.tracks[heard.track]
+        if track.counts.chunks == 1 or track.renamed:
+            track.renamed = False
+            self._put(live.session.summary())
+        if track.notices:
+            self._report_notices(live, heard.track)
+        self._put(placed)
+        live.dirty = True
+        if self._threshold is not None and heard.track == MIXED and live.mouth is not None:
+            self._give_way(live.mouth, placed, self._threshold)
+
+    def _give_way(self, mouth: Mouth, placed: Placed, threshold: float) -> None:
+        """Hold our speech while the meeting is loud."""
+        if rms(placed.chunk.pcm) > threshold:
+            mouth.hold(HOLD_SECONDS)
+
+    def _put(self, item: Placed | Logged | Summary) -> None:
+        for lane in self._lanes:
+            lane.put(item)
+
+    # Sessions
+
+    def _join(self, link: Link, dialect: Dialect, session: str, bot: str | None) -> Live:
+        """The live session of an id, opened if it's new, with this connection among its connections."""
+        key = (dialect.name, session)
+        live = self.sessions.get(key) or self._open(key, bot)
+        if link not in live.links:
+            live.links.append(link)
+            link.sessions.append(live)
+            live.session.connections += 1
+            if live.lingering is not None:
+                live.lingering.cancel()
+                live.lingering = None
+            if live.mouth is not None:
+                live.mouth.back()
+        return live
+
+    def _open(self, key: SessionKey, bot: str | None) -> Live:
+        dialect = REGISTER[key[0]]
+        live = Live(Session(key, dialect.timing, datetime.now(UTC), bot), dialect)
+        self.sessions[key] = live
+        self.recorded = True
+        self._put(live.session.summary())
+        return live
+
+    def _leave(self, link: Link) -> None:
+        for live in link.sessions:
+            live.links.remove(link)
+            if live.links or live.session.key not in self.sessions:
+                continue
+            linger = live.session.timing.linger if self._linger is None else self._linger
+            live.lingering = asyncio.get_running_loop().call_later(
+                linger, self._end, live, f"no connection for {linger:g} s"
+            )
+
+    def _end(self, live: Live, reason: str) -> None:
+        if self.sessions.pop(live.session.key, None) is None:
+            return
+        if live.lingering is not None:
+            live.lingering.cancel()
+        for link in live.links:
+            link.sessions.remove(live)
+        task = asyncio.create_task(self._finish(live, reason))
+        self._ending.add(task)
+        task.add_done_callback(self._ending.discard)
+
+    async def _finish(self, live: Live, reason: str) -> None:
+        if live.mouth is not None:
+            await live.mouth.close()
+        summary = live.session.summary(datetime.now(UTC), reason)
+        self.lossy |= summary.lossy
+        self._put(summary)
+
+    async def _keep_telling(self) -> None:
+        while True:
+            await asyncio.sleep(TELL_SECONDS)
+            for live in self.sessions.values():
+                if live.dirty:
+                    live.dirty = False
+                    self._put(live.session.summary())
+
+    # What is odd
+
+    def _strange(self, link: Link, wire: str | bytes) -> None:
+        link.strange += 1
+        if link.strange == 1:
+            kind = "binary" if isinstance(wire, bytes) else "text"
+            names = " or ".join(name.capitalize() for name in REGISTER)
+            self._tell(Odd(f"a {kind} message that is not of {names} (ignored until one is)"))
+
+    def _malformed(self, link: Link, error: WireError) -> None:
+        for live in link.sessions:
+            live.session.malformed += 1
+            live.dirty = True
+            if live.warned_malformed:
+                continue
+            live.warned_malformed = True
+            self._tell(Odd(f"malformed message, ignored and counted: {error}", live.session.key[1]))
+        if not link.sessions:
+            link.strange += 1
+            if link.strange == 1:
+                self._tell(Odd(f"malformed message, ignored: {error}"))
+
+    def _unknown(self, link: Link, kind: str) -> None:
+        kind = kind[:MAX_KIND]
+        for live in link.sessions:
+            counts = live.session.unknown
+            if kind not in counts and len(counts) >= MAX_KINDS:
+                kind = "others"
+            if kind not in counts:
+                self._tell(Odd(f"{kind}: nothing to record in it, counted only", live.session.key[1]))
+            counts[kind] = counts.get(kind, 0) + 1
+            live.dirty = True
+
+    def _report_notices(self, live: Live, track: str) -> None:
+        notices = live.session.tracks[track].notices
+        for notice in notices:
+            self._tell(Odd(notice, live.session.key[1], track))
+        notices.clear()
+
+    # Towards the bots
+
+    def choose(self, bot: str) -> Live:
+        """The session that a control client means; NobodyError or UsageError say what to type when it isn't clear."""
+        live = [live for live in self.sessions.values() if live.matches(bot)]
+        exact = [one for one in live if bot in (one.session.key[1], one.session.bot)]
+        live = exact or live
+        speaking = [one for one in live if one.speaks]
+        if len(speaking) == 1:
+            return speaking[0]
+        if speaking:
+            ids = ", ".join(one.session.key[1] for one in speaking)
+            raise UsageError(f"several bots are connected: {ids}", "choose one with --bot ID")
+        if live:
+            raise _speechless(live[0])
+        if self.sessions and bot:
+            ids = ", ".join(key[1] for key in self.sessions)
+            raise NobodyError(f"no bot {bot!r} is here", f"there are: {ids}")
+        raise NobodyError("no bot is connected", "start one, or wait for one with --wait SECONDS")
+
+    def mouth(self, live: Live) -> Mouth:
+        """A session's mouth; its rate is the one the bot was heard at, where that may be spoken too."""
+        if live.mouth is None:
+            heard = [t.rate for t in live.session.tracks.values() if t.rate in live.dialect.rates]
+            rate = heard[0] if heard else DEFAULT_SPEAKING_RATE
+            live.mouth = Mouth(rate, lambda chunk: self._say(live, Speak(chunk)), lambda b: self._spoken(live, b))
+        return live.mouth
+
+    async def pause(self, live: Live, pause: Pause) -> bool:
+        """Hold our queue and tell the bot; whether it was told."""
+        if pause.spelling and pause.spelling not in live.dialect.spellings:
+            raise UsageError(
+                f"{live.dialect.name} has no pause spelled {pause.spelling!r}",
+                f"it has: {', '.join(live.dialect.spellings)}",
+            )
+        self.mouth(live).pause(pause.seconds)
+        return Pause in live.dialect.knows and await self._say(live, pause)
+
+    def status(self) -> Status:
+        """How everything stands."""
+        return Status(self.url, tuple(_status(live) for live in self.sessions.values()))
+
+    async def _say(self, live: Live, event: Event) -> bool:
+        """Say something through the session's newest connection that still takes it."""
+        for link in reversed(live.links):
+            if await link.send(event):
+                return True
+        return False
+
+    def _spoken(self, live: Live, block: Block) -> None:
+        new = SPOKEN not in live.session.tracks
+        placed = live.session.place_spoken(block.chunk, block.plays_at)
+        if new:
+            self._put(live.session.summary())
+        self._put(placed)
+
+
+def _speechless(live: Live) -> NobodyError:
+    provider, session = live.session.key
+    if Speak not in live.dialect.knows:
+        return NobodyError(
+            f"{provider.capitalize()} bots cannot be spoken to over their websocket ({session})",
+            "Recall takes speech through its REST API only (output_audio)",
+        )
+    return NobodyError(f"bot {session} has no connection right now", "it will be back: add --wait SECONDS")
+
+
+def _status(live: Live) -> SessionStatus:
+    provider, session = live.session.key
+    tracks = tuple(
+        TrackStatus(track.track, track.name, track.seconds, track.rate) for track in live.session.summary().tracks
+    )
+    return SessionStatus(
+        provider,
+        session,
+        live.session.bot,
+        len(live.links),
+        live.session.head,
+        live.mouth.queued if live.mouth is not None else 0.0,
+        live.speaks,
+        tracks,
+    )
