@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -50,22 +51,25 @@ class Level(msgspec.Struct, frozen=True):
         clipped = 0
         if high == FULL_SCALE - 1 or low == -FULL_SCALE:
             clipped = int(np.count_nonzero((samples == FULL_SCALE - 1) | (samples == -FULL_SCALE)))
-        return cls(decibels(rms(pcm) / FULL_SCALE), decibels(max(high, -low) / FULL_SCALE), clipped)
+        return cls(decibels(_rms(samples) / FULL_SCALE), decibels(max(high, -low) / FULL_SCALE), clipped)
 
 
 def decibels(ratio: float) -> float:
     """A linear ratio as decibels, never below the floor of -120."""
     if ratio <= 0:
         return SILENCE_DB
-    return max(SILENCE_DB, 20.0 * float(np.log10(ratio)))
+    return max(SILENCE_DB, 20.0 * math.log10(ratio))
 
 
 def rms(pcm: bytes) -> float:
     """Root mean square of S16LE samples on the 16-bit scale, 0 to 32768."""
-    samples = np.frombuffer(pcm, dtype="<i2").astype(np.float64)
-    if not samples.size:
-        return 0.0
-    return float(np.sqrt(np.dot(samples, samples) / samples.size))
+    samples = np.frombuffer(pcm, dtype="<i2")
+    return _rms(samples) if samples.size else 0.0
+
+
+def _rms(samples: NDArray[Any]) -> float:
+    wide = samples.astype(np.float64)
+    return math.sqrt(float(np.dot(wide, wide)) / wide.size)
 
 
 def roughness(pcm: bytes) -> float:
@@ -86,6 +90,8 @@ def mono(frames: NDArray[Any]) -> bytes:
 class Resampler:
     """A stream from one rate to another by soxr; keeps its filter's state between chunks.
 
+    Floats go through it, because soxr dithers integers: silence would become noise.
+
     Source: libsoxr's streaming interface through python-soxr (`soxr.ResampleStream`).
     """
 
@@ -94,14 +100,14 @@ class Resampler:
         self.target = target
         self._stream = None
         if source != target:
-            self._stream = soxr.ResampleStream(source, target, 1, dtype="int16", quality="HQ")
+            self._stream = soxr.ResampleStream(source, target, 1, dtype="float32", quality="HQ")
 
     def push(self, pcm: bytes, *, last: bool = False) -> bytes:
         """Take S16LE at `source`, return what is ready of it at `target`; `last` empties the filter."""
         if self._stream is None:
             return pcm
-        out = self._stream.resample_chunk(np.frombuffer(pcm, dtype="<i2"), last=last)
-        return bytes(out.astype("<i2").tobytes())
+        frames = np.frombuffer(pcm, dtype="<i2") / np.float32(FULL_SCALE)
+        return mono(self._stream.resample_chunk(frames, last=last))
 
     def flush(self) -> bytes:
         """What the filter still holds. The stream has ended after this."""

@@ -12,9 +12,6 @@ import msgspec
 
 from audiotap.audio import SAMPLE_BYTES, Chunk, Resampler, roughness
 
-PROBE = 256
-"""Bytes that decide whether a stray byte belongs to the next chunk."""
-
 
 class Flaws(msgspec.Struct):
     """What was mended on the way in, as counts of chunks."""
@@ -92,11 +89,12 @@ class Intake:
 
 
 def _belongs(half: bytes, pcm: bytes) -> bool:
-    """Whether `half` is the low byte of the sample that `pcm` goes on with: read rightly, sound is the smoother."""
-    joined, alone = roughness((half + pcm)[:PROBE]), roughness(pcm[:PROBE])
-    if joined == alone:
-        return len(pcm) % SAMPLE_BYTES == 1
-    return joined < alone
+    """Whether `half` is the low byte of the sample that `pcm` goes on with: read rightly, sound is the smoother.
+
+    Where both readings are equal (silence) it stays, so that the next chunk can tell.
+    """
+    whole = len(pcm) // SAMPLE_BYTES * SAMPLE_BYTES
+    return roughness((half + pcm)[:whole]) <= roughness(pcm)
 
 
 def wav_data_offset(pcm: bytes) -> int | None:

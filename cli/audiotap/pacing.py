@@ -29,19 +29,21 @@ class Block(msgspec.Struct, frozen=True):
 class Playout:
     """Speech queued for a bot: push samples, poll for blocks.
 
-    Block n of an utterance plays at t0 + n x block, and leaves `lead` before that. A remainder shorter than a block
-    waits for more until its own playing time is one block away, then leaves padded with silence. A pause moves t0, so
-    it delays and never drops. After a hole (nobody polled: the bot was away) the clock starts anew, never in a burst.
+    A block is heard right after the one before it, and leaves `lead` before that. A remainder shorter than a block
+    waits for more until its own time is one block away, then leaves padded with silence. A pause moves what was not
+    sent yet to the pause's end, so it delays and never drops. After a hole (nobody polled: the bot was away) the clock
+    starts anew, never in a burst.
     """
 
     def __init__(self, rate: int, block: float = BLOCK, lead: float = LEAD) -> None:
         self.rate = rate
         self.lead = lead
-        self._block_samples = round(block * rate)
-        self._block = self._block_samples / rate
+        self._size = round(block * rate) * SAMPLE_BYTES
+        self._block = self._size / SAMPLE_BYTES / rate
         self._queue: deque[bytes] = deque()
         self._queued = 0
-        self._plays_at: float | None = None
+        self._began = -math.inf
+        self._sent_until = -math.inf
         self._paused_until = -math.inf
 
     @property
@@ -51,7 +53,7 @@ class Playout:
 
     def ends_at(self, now: float) -> float:
         """When the last block that was handed out has been heard; `now` if that is over."""
-        return now if self._plays_at is None else max(now, self._plays_at)
+        return max(now, self._sent_until)
 
     def paused(self, now: float) -> float:
         """Seconds until a pause ends."""
@@ -61,22 +63,18 @@ class Playout:
         """Queue S16LE at the playout's rate (whole samples)."""
         if not pcm:
             return
-        if not self._queued and (self._plays_at is None or self._plays_at < now):
-            self._plays_at = max(now, self._paused_until)
+        if not self._queued:
+            self._began = now
         self._queue.append(pcm)
         self._queued += len(pcm)
 
     def pause(self, seconds: float, now: float) -> None:
         """Hold from now on for `seconds`; the last word wins, so 0 resumes."""
-        until = now + seconds
-        if self._plays_at is not None and (self._queued or self._plays_at > now):
-            self._plays_at += until - max(now, self._paused_until)
-        self._paused_until = until
+        self._paused_until = now + seconds
 
     def hold(self, seconds: float, now: float) -> None:
         """Hold for at least `seconds` from now; never shortens a pause."""
-        if now + seconds > self._paused_until:
-            self.pause(seconds, now)
+        self._paused_until = max(self._paused_until, now + seconds)
 
     def clear(self) -> float:
         """Drop what is queued; returns the seconds dropped."""
@@ -90,26 +88,24 @@ class Playout:
         sound = block.chunk.pcm[: block.sound * SAMPLE_BYTES]
         self._queue.appendleft(sound)
         self._queued += len(sound)
-        self._plays_at = block.plays_at
+        self._sent_until = block.plays_at
 
     def poll(self, now: float) -> tuple[Block | None, float | None]:
         """The block that is due, or when to ask again; (None, None) when nothing is queued."""
-        if not self._queued or self._plays_at is None:
+        if not self._queued:
             return None, None
-        if now < self._paused_until - _EPSILON:
-            return None, self._paused_until
-        full = self._queued >= self._block_samples * SAMPLE_BYTES
-        due = self._plays_at - (self.lead if full else min(self.lead, self._block))
+        plays_at = max(self._began, self._sent_until, self._paused_until)
+        ahead = self.lead if self._queued >= self._size else min(self.lead, self._block)
+        due = max(plays_at - ahead, self._paused_until)
         if now < due - _EPSILON:
             return None, due
-        plays_at = max(self._plays_at, now)
-        self._plays_at = plays_at + self._block
+        plays_at = max(plays_at, now)
+        self._sent_until = plays_at + self._block
         return self._take(plays_at), None
 
     def _take(self, plays_at: float) -> Block:
-        size = self._block_samples * SAMPLE_BYTES
         parts = []
-        missing = size
+        missing = self._size
         while missing and self._queue:
             part = self._queue.popleft()
             if len(part) > missing:
@@ -117,6 +113,6 @@ class Playout:
                 part = part[:missing]
             parts.append(part)
             missing -= len(part)
-        self._queued -= size - missing
+        self._queued -= self._size - missing
         chunk = Chunk(b"".join(parts) + bytes(missing), self.rate)
-        return Block(chunk, plays_at, (size - missing) // SAMPLE_BYTES)
+        return Block(chunk, plays_at, (self._size - missing) // SAMPLE_BYTES)

@@ -101,7 +101,10 @@ class TrackSummary(msgspec.Struct, frozen=True):
 
 
 class Summary(msgspec.Struct, frozen=True):
-    """A session as it stands; `ended` is set in the last one, with the `reason`."""
+    """A session as it stands; `ended` is set in the last one, with the `reason`.
+
+    `connections` is how many there ever were, `open` how many there are.
+    """
 
     session: SessionKey
     bot: str | None
@@ -109,6 +112,7 @@ class Summary(msgspec.Struct, frozen=True):
     ended: datetime | None
     reason: str
     connections: int
+    open: int
     malformed: int
     unknown: dict[str, int]
     tracks: tuple[TrackSummary, ...]
@@ -215,6 +219,7 @@ class Session:
         self.malformed = 0
         self.unknown: dict[str, int] = {}
         self.connections = 0
+        self.open = 0
         self._origin: float | None = None
         self._shift = 0.0
         self._arrival: float | None = None
@@ -271,6 +276,7 @@ class Session:
             ended,
             reason,
             self.connections,
+            self.open,
             self.malformed,
             dict(self.unknown),
             tuple(track.summary() for track in self.tracks.values() if track.start is not None),

@@ -37,6 +37,11 @@ def clock(seconds: float) -> str:
     return f"{hours}:{minute:02}:{second:02}" if hours else f"{minute:02}:{second:02}"
 
 
+def counted(number: int, noun: str) -> str:
+    """A number with its noun: `1 gap`, `2 gaps`."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
 @lru_cache(maxsize=4096)
 def _shown(character: str) -> str:
     category = unicodedata.category(character)

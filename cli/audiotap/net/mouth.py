@@ -21,7 +21,7 @@ class Utterance:
 
     def __init__(self) -> None:
         self.sent = 0.0
-        self.state = "waiting"
+        self.state = "playing"
         self.stopped = False
 
 
@@ -52,6 +52,7 @@ class Mouth:
         Cancelling drops what is queued of it. NobodyError when the session ends first.
         """
         self._line.append(utterance)
+        utterance.state = "waiting" if self._turn.locked() else "playing"
         try:
             async with self._turn:
                 self._speaking = utterance

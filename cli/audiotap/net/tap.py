@@ -203,6 +203,8 @@ class Tap:
             live.links.append(link)
             link.sessions.append(live)
             live.session.connections += 1
+            live.session.open = len(live.links)
+            live.dirty = True
             if live.lingering is not None:
                 live.lingering.cancel()
                 live.lingering = None
@@ -221,6 +223,8 @@ class Tap:
     def _leave(self, link: Link) -> None:
         for live in link.sessions:
             live.links.remove(link)
+            live.session.open = len(live.links)
+            live.dirty = True
             if live.links or live.session.key not in self.sessions:
                 continue
             linger = live.session.timing.linger if self._linger is None else self._linger

@@ -1,0 +1,1 @@
+"""The command line: parse options, call, and map errors to exit statuses."""

@@ -1,0 +1,78 @@
+"""The command line put together: one typer application, one way out for errors."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated, Any
+
+import typer
+
+from audiotap import __version__
+from audiotap.commands import control, demo, listen, settings, sim
+from audiotap.errors import AudiotapError
+from audiotap.text import printable
+
+app = typer.Typer(
+    name="audiotap",
+    help="Tap and record the audio of meeting bots and voice agents.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Try it without a meeting or an account: audiotap demo",
+)
+app.command("listen")(listen.listen)
+app.command("speak")(control.speak)
+app.command("pause")(control.pause)
+app.command("stop")(control.stop)
+app.command("status")(control.status)
+app.command("demo")(demo.demo)
+app.add_typer(sim.app, name="sim")
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"audiotap {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Tap and record the audio of meeting bots and voice agents."""
+
+
+def schema() -> dict[str, frozenset[str]]:
+    """The options of every command, as a settings file may name them."""
+    return dict(_options(typer.main.get_command(app), ""))
+
+
+def _options(command: Any, prefix: str) -> list[tuple[str, frozenset[str]]]:
+    found: list[tuple[str, frozenset[str]]] = []
+    for name, sub in getattr(command, "commands", {}).items():
+        full = f"{prefix}{name}"
+        options = frozenset(
+            param.name for param in sub.params if param.param_type_name == "option" and param.name != "help"
+        )
+        found.append((full, options | frozenset(option.replace("_", "-") for option in options)))
+        found += _options(sub, f"{full}.")
+    return found
+
+
+def main() -> None:
+    """Run the command line; every expected error ends as one clear line and its exit status."""
+    try:
+        defaults = settings.load(schema())
+        app(prog_name="audiotap", default_map=defaults)
+    except AudiotapError as error:
+        complain(error)
+        sys.exit(error.status)
+
+
+def complain(error: AudiotapError) -> None:
+    """What happened, why, and what to type next, on stderr."""
+    typer.secho(f"audiotap: {printable(error.message)}", err=True, fg="red")
+    if error.hint:
+        typer.echo(f"  {printable(error.hint)}", err=True)

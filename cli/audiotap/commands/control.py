@@ -1,0 +1,103 @@
+"""audiotap speak, pause, stop, status: control a running listener."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from audiotap.commands import settings
+
+if TYPE_CHECKING:
+    from audiotap.net.control import Target
+
+Bot = Annotated[str, typer.Option(help="The bot's id, or its beginning; needed where there are several.")]
+Port = Annotated[int | None, typer.Option(help="The listener's port; needed where there are several.")]
+Wait = Annotated[float, typer.Option(help="Seconds to wait for a bot to be there.", min=0)]
+Json = Annotated[bool, typer.Option("--json", help="The result as JSON on stdout.")]
+
+
+def speak(
+    file: Annotated[str, typer.Argument(help="An audio file, or - for standard input.")],
+    bot: Bot = "",
+    port: Port = None,
+    wait: Wait = 0.0,
+    raw: Annotated[
+        int | None, typer.Option(help="Standard input is bare mono S16LE at this rate.", min=1000, max=384000)
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Play an audio file into the meeting through a bot.
+
+    Any rate and channel count; WAV, FLAC, OGG, MP3, AIFF. It returns when the last block has had time to play; Ctrl-C
+    stops what is queued. Several speaks to one bot queue up.
+
+    Examples:
+
+      audiotap speak hello.wav
+
+      espeak-ng "hello" --stdout | audiotap speak -
+
+      ffmpeg -i song.m4a -f s16le -ac 1 -ar 16000 - | audiotap speak - --raw 16000
+    """
+    from audiotap.jobs import control
+
+    control.speak(file, raw, _target(bot, port, wait), json=json)
+
+
+def pause(
+    milliseconds: Annotated[float, typer.Argument(help="How long, from now; 0 resumes at once.", min=0)],
+    bot: Bot = "",
+    port: Port = None,
+    wait: Wait = 0.0,
+    spelling: Annotated[
+        str, typer.Option(help="The word that a fork of Attendee has for it (default: pause_current_lecture).")
+    ] = "",
+    json: Json = False,
+) -> None:
+    """Hold what is being spoken: our queue waits, and the bot is told.
+
+    The last word wins. Nothing is dropped.
+
+    Examples:
+
+      audiotap pause 2000
+
+      audiotap pause 800 --spelling realtime_audio.interrupt_current_lecture
+    """
+    from audiotap.events import Pause
+    from audiotap.jobs import control
+
+    control.pause(Pause(milliseconds / 1000, spelling), _target(bot, port, wait), json=json)
+
+
+def stop(bot: Bot = "", port: Port = None, json: Json = False) -> None:
+    """Drop what is queued for a bot, and what waits behind it.
+
+    Example:
+
+      audiotap stop
+    """
+    from audiotap.jobs import control
+
+    control.stop(_target(bot, port, 0.0), json=json)
+
+
+def status(port: Port = None, json: Json = False) -> None:
+    """List running listeners, their sessions, tracks, seconds and queues.
+
+    Examples:
+
+      audiotap status
+
+      audiotap status --json
+    """
+    from audiotap.jobs import control
+
+    control.status(settings.control_folder(), port, json=json)
+
+
+def _target(bot: str, port: int | None, wait: float) -> Target:
+    from audiotap.net.control import Target
+
+    return Target(settings.control_folder(), port, bot, wait)

@@ -1,0 +1,110 @@
+"""Settings: flag, then AUDIOTAP_*, then ./audiotap.toml, then the user's file, then the default.
+
+Nobody else reads the environment.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from audiotap.errors import MachineError, UsageError
+
+LOCAL_FILE = Path("audiotap.toml")
+
+Schema = Mapping[str, frozenset[str]]
+"""The options of every command, by command (`sim bot` is `sim.bot`), as they are written in a file."""
+
+
+def control_folder() -> Path:
+    """Where listeners' control sockets live: AUDIOTAP_RUNTIME_DIR, or the user's runtime folder."""
+    override = os.environ.get("AUDIOTAP_RUNTIME_DIR")
+    if override:
+        return Path(override)
+    from platformdirs import user_runtime_path
+
+    return user_runtime_path("audiotap")
+
+
+def user_file() -> Path:
+    """The user's own settings file."""
+    override = os.environ.get("AUDIOTAP_CONFIG")
+    if override:
+        return Path(override)
+    from platformdirs import user_config_path
+
+    return user_config_path("audiotap") / "audiotap.toml"
+
+
+def load(schema: Schema) -> dict[str, Any]:
+    """Defaults for the commands out of the settings files and the environment, the nearer winning.
+
+    Nested as typer wants them. UsageError for an unknown table or key in a file, with the nearest known one.
+    """
+    merged: dict[str, Any] = {}
+    for source in (_read(user_file(), schema), _read(LOCAL_FILE, schema), _environment(schema)):
+        for command, options in source.items():
+            place = merged
+            for part in command.split("."):
+                place = place.setdefault(part, {})
+            place.update(options)
+    return merged
+
+
+def variable(command: str, option: str) -> str:
+    """The environment variable of an option: AUDIOTAP_LISTEN_PORT, AUDIOTAP_SIM_BOT_URL."""
+    return f"AUDIOTAP_{command}_{option}".replace(".", "_").replace("-", "_").upper()
+
+
+def _environment(schema: Schema) -> dict[str, dict[str, Any]]:
+    """What the environment sets; AUDIOTAP_OUTPUT alone is short for every command that has --output."""
+    found: dict[str, dict[str, Any]] = {}
+    for command, options in schema.items():
+        for option in options:
+            names = [variable(command, option), *(["AUDIOTAP_OUTPUT"] if option == "output" else [])]
+            values = [os.environ[name] for name in names if os.environ.get(name)]
+            if values:
+                found.setdefault(command, {})[option.replace("-", "_")] = values[0]
+    return found
+
+
+def _read(path: Path, schema: Schema) -> dict[str, dict[str, Any]]:
+    try:
+        document = tomllib.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, UnicodeError) as error:
+        raise MachineError(f"cannot read {path}: {error}") from error
+    except tomllib.TOMLDecodeError as error:
+        raise UsageError(f"{path} is no valid TOML: {error}") from error
+    return _checked(path, document, schema, "")
+
+
+def _checked(path: Path, table: dict[str, Any], schema: Schema, prefix: str) -> dict[str, dict[str, Any]]:
+    found: dict[str, dict[str, Any]] = {}
+    for key, value in table.items():
+        name = f"{prefix}{key}"
+        if isinstance(value, dict) and (name in schema or any(known.startswith(f"{name}.") for known in schema)):
+            options = {k: v for k, v in value.items() if not isinstance(v, dict)}
+            _check_keys(path, name, options, schema.get(name, frozenset()))
+            found[name] = {k.replace("-", "_"): v for k, v in options.items()}
+            found |= _checked(path, {k: v for k, v in value.items() if isinstance(v, dict)}, schema, f"{name}.")
+        else:
+            raise _unknown(path, name, [f"{known}" for known in schema])
+    return found
+
+
+def _check_keys(path: Path, command: str, options: dict[str, Any], known: frozenset[str]) -> None:
+    for key in options:
+        if key not in known:
+            raise _unknown(path, f"{command}.{key}", [f"{command}.{option}" for option in known])
+
+
+def _unknown(path: Path, name: str, known: list[str]) -> UsageError:
+    near = difflib.get_close_matches(name, known, 1)
+    hint = f"did you mean {near[0]}?" if near else f"known are: {', '.join(sorted(known))}"
+    return UsageError(f"{path}: unknown setting {name}", hint)

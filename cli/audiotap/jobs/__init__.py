@@ -1,0 +1,1 @@
+"""What commands do once their options are known. Imported inside commands, so that `--help` stays fast."""

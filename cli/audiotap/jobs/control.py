@@ -1,0 +1,127 @@
+"""The work of `audiotap speak`, `pause`, `stop` and `status`: control a running listener."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import soundfile
+import typer
+
+from audiotap.audio import Chunk
+from audiotap.errors import AudiotapError, InterruptedRunError, NobodyError, UsageError
+from audiotap.events import Finished, Pause, SessionStatus
+from audiotap.files import read_audio, read_stream
+from audiotap.jobs.output import talk
+from audiotap.jobs.progress import SpeakProgress
+from audiotap.jobs.running import Signals, run
+from audiotap.net.control import Target, attached, statuses
+from audiotap.net.tasks import first_of
+from audiotap.text import counted, printable
+
+ENDLESS = 1e7
+"""Seconds beyond which a file's own word for its length is not believed."""
+
+
+def speak(file: str, raw: int | None, target: Target, *, json: bool) -> None:
+    """Speak a file, or standard input where it is `-`; AudiotapError when it was stopped or interrupted."""
+    chunks = _source(file, raw)
+    total = None if file == "-" else _duration(file)
+    finished = run(_speak(chunks, total, target, json=json))
+    if json:
+        emit({"sent": round(finished.sent, 3), "stopped": finished.stopped})
+    if finished.stopped:
+        of = f" of {total:.1f}" if total is not None else ""
+        raise AudiotapError(f"stopped: {finished.sent:.1f}{of} s were sent")
+    if not json:
+        talk(f"sent {finished.sent:.1f} s")
+
+
+def pause(pause: Pause, target: Target, *, json: bool) -> None:
+    """Pause, and say whether the bot was told."""
+    session, told = run(_pause(pause, target))
+    if json:
+        emit({"session": session, "paused": pause.seconds, "told": told})
+    else:
+        known = "the bot was told" if told else "the bot has no word for it"
+        talk(f"paused {printable(session)} for {pause.seconds:g} s: our queue holds, {known}")
+
+
+def stop(target: Target, *, json: bool) -> None:
+    """Stop, and say how much was dropped."""
+    session, dropped = run(_stop(target))
+    if json:
+        emit({"session": session, "dropped": round(dropped, 3)})
+    else:
+        talk(f"stopped {printable(session)}: {dropped:.1f} s in our queue dropped")
+
+
+def status(folder: Path, port: int | None, *, json: bool) -> None:
+    """List listeners and sessions on stdout; NobodyError when there is no listener."""
+    running = [status for _, status in run(statuses(folder, port))]
+    if json:
+        emit(running)
+    if not running:
+        raise NobodyError("no listener is running", "start one: audiotap listen")
+    if json:
+        return
+    for one in running:
+        typer.echo(f"{one.url}: {counted(len(one.sessions), 'session')}")
+        for session in one.sessions:
+            for line in _session_lines(session):
+                typer.echo(line)
+
+
+def emit(value: object) -> None:
+    """One JSON value on stdout."""
+    typer.echo(msgspec.json.encode(value).decode())
+
+
+def _source(file: str, raw: int | None) -> Iterator[Chunk]:
+    if file == "-":
+        if sys.stdin.isatty():
+            raise UsageError("standard input is a terminal", "pipe audio into it, or name a file")
+        return read_stream(sys.stdin.buffer, raw)
+    if raw is not None:
+        raise UsageError("--raw is for standard input", f"audiotap speak - --raw {raw} < {file}")
+    return read_audio(Path(file))
+
+
+def _duration(file: str) -> float | None:
+    """Seconds of a file, where it can tell."""
+    seconds = float(soundfile.info(file).duration)
+    return seconds if seconds < ENDLESS else None
+
+
+async def _speak(chunks: Iterator[Chunk], total: float | None, target: Target, *, json: bool) -> Finished:
+    signals = Signals()
+    async with attached(target) as attachment:
+        with SpeakProgress(attachment.to, total, quiet=json) as progress:
+            finished = await first_of(attachment.speak(chunks, progress.show), signals.asked.wait())
+    if finished is None:
+        raise InterruptedRunError(f"interrupted: {progress.sent:.1f} s were sent, the rest was dropped")
+    return finished
+
+
+async def _pause(pause: Pause, target: Target) -> tuple[str, bool]:
+    async with attached(target) as attachment:
+        done = await attachment.pause(pause)
+    return attachment.to.session, done.told
+
+
+async def _stop(target: Target) -> tuple[str, float]:
+    async with attached(target) as attachment:
+        done = await attachment.stop()
+    return attachment.to.session, done.seconds
+
+
+def _session_lines(session: SessionStatus) -> Iterator[str]:
+    bot = f" (bot {printable(session.bot)})" if session.bot else ""
+    queue = f", {session.queue:.1f} s queued" if session.queue else ""
+    connections = counted(session.connections, "connection")
+    yield f"  {session.provider} {printable(session.session)}{bot}: {session.seconds:.1f} s, {connections}{queue}"
+    for track in session.tracks:
+        name = f" {printable(track.name)}" if track.name else ""
+        yield f"    {printable(track.track)}{name}: {track.seconds:.1f} s at {track.rate} Hz"

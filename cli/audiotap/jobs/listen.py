@@ -1,0 +1,50 @@
+"""The work of `audiotap listen`."""
+
+from __future__ import annotations
+
+import resource
+from pathlib import Path
+
+from audiotap.errors import Exit, MachineError
+from audiotap.jobs.output import Output
+from audiotap.jobs.running import Signals, run
+from audiotap.jobs.show import show
+from audiotap.net.listener import Config, listening
+
+
+def listen(config: Config, mode: Output) -> Exit:
+    """Listen until a signal asks for the end; the files are finished then."""
+    _check_out(config.out)
+    _raise_file_limit()
+    return run(_listen(config, mode))
+
+
+async def _listen(config: Config, mode: Output) -> Exit:
+    signals = Signals()
+    with show(mode) as shown:
+        async with listening(config, shown.tell, shown.watchers) as listener:
+            await shown.during(signals.asked.wait())
+    if listener.lossy:
+        return Exit.LOSSY
+    if not listener.tap.recorded and signals.name == "SIGINT":
+        return Exit.INTERRUPTED
+    return Exit.OK
+
+
+def _check_out(out: Path) -> None:
+    """Fail before the first bot does, not when it comes."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        probe = out / ".audiotap-probe"
+        probe.touch(mode=0o600)
+        probe.unlink()
+    except OSError as error:
+        raise MachineError(f"cannot write in {out}: {error.strerror}", "choose another folder with --out") from error
+
+
+def _raise_file_limit() -> None:
+    """A file and a socket per participant soon exceed the usual soft limit of 1024."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != resource.RLIM_INFINITY and (hard == resource.RLIM_INFINITY or soft < hard):
+        wanted = min(hard, 65536) if hard != resource.RLIM_INFINITY else 65536
+        resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, wanted), hard))

@@ -1,0 +1,111 @@
+"""How reports reach the user: plain lines, JSON lines, or lines above the meter."""
+
+from __future__ import annotations
+
+import os
+import sys
+from enum import StrEnum
+from typing import TextIO
+
+import msgspec
+import typer
+
+from audiotap.reports import (
+    Failed,
+    Listening,
+    Odd,
+    Report,
+    SessionFinished,
+    SessionStarted,
+    TrackFinished,
+    TrackStarted,
+)
+from audiotap.text import counted, printable
+
+
+class Output(StrEnum):
+    """`auto` is rich where stderr is a terminal, else plain."""
+
+    AUTO = "auto"
+    RICH = "rich"
+    PLAIN = "plain"
+    JSON = "json"
+
+    def resolved(self, *, json: bool = False) -> Output:
+        """The mode that is meant; the file descriptor is asked, since FORCE_COLOR and its like lie."""
+        if json:
+            return Output.JSON
+        if self is not Output.AUTO:
+            return self
+        return Output.RICH if os.isatty(2) else Output.PLAIN
+
+
+def tell_json(report: Report) -> None:
+    """One JSON object per line on stdout, flushed, so that scripts can wait for it."""
+    write(sys.stdout, msgspec.json.encode(report).decode() + "\n")
+
+
+def tell_plain(report: Report) -> None:
+    """One line per report on stderr."""
+    for line in lines(report):
+        write(sys.stderr, line + "\n")
+
+
+def write(stream: TextIO, text: str) -> None:
+    """Write and flush; whoever reads may be gone, which is not our end."""
+    try:
+        stream.write(text)
+        stream.flush()
+    except (OSError, UnicodeEncodeError):
+        return
+
+
+STYLES: dict[type, str] = {Failed: "bold red", Odd: "yellow"}
+
+
+def style(report: Report) -> str:
+    """The colour of a report's lines."""
+    if isinstance(report, SessionFinished) and report.lossy:
+        return STYLES[Odd]
+    return STYLES.get(type(report), "")
+
+
+def lines(report: Report) -> list[str]:  # noqa: PLR0911 - one return per kind of report
+    """A report in words; everything that came over the network is made printable."""
+    match report:
+        case Listening():
+            return [f"listening on {report.url}, recording to {printable(report.out or 'nowhere')}"]
+        case SessionStarted():
+            return [f"{report.provider} {printable(report.session)}: session started: {printable(report.path or '')}"]
+        case TrackStarted():
+            return [f"{_track(report)}: {report.rate} Hz, from {report.start:.2f} s"]
+        case TrackFinished():
+            gaps = f", {counted(report.gaps, 'gap')}" if report.gaps else ""
+            told = [f"{_track(report)}: {report.seconds:.2f} s{gaps}: {printable(report.path or 'not written')}"]
+            return told + ([f"  play it: {printable(report.play)}"] if report.play else [])
+        case SessionFinished():
+            return [_finished(report)]
+        case Odd():
+            where = ": ".join(printable(part) for part in (report.session, report.track) if part)
+            return [f"warning: {where + ': ' if where else ''}{printable(report.message)}"]
+        case Failed():
+            told = [f"error: {printable(report.message)}"]
+            return told + ([f"  {printable(report.hint)}"] if report.hint else [])
+
+
+def _track(report: TrackStarted | TrackFinished) -> str:
+    name = f" ({printable(report.name)})" if report.name else ""
+    return f"{printable(report.session)}: track {printable(report.track)}{name}"
+
+
+def _finished(report: SessionFinished) -> str:
+    loss = ", with losses (the manifest tells which)" if report.lossy else ""
+    return (
+        f"{report.provider} {printable(report.session)}: session finished ({printable(report.reason)}): "
+        f"{report.seconds:.2f} s, {counted(len(report.files), 'file')}{loss}: {printable(report.path or 'not written')}"
+    )
+
+
+def talk(text: str, *, color: str | None = None) -> None:
+    """Say something to the user on stderr."""
+    typer.secho(text, err=True, fg=color)

@@ -1,0 +1,97 @@
+"""The work of `audiotap sim bot`: read the voices, run the bot, tell what became of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+import typer
+
+from audiotap.errors import Exit, UsageError
+from audiotap.files import read_all
+from audiotap.jobs.output import talk
+from audiotap.jobs.running import Signals, run
+from audiotap.net.simulator import RETRIES, Outcome, Retry, Script, SimulatedBot, Voice
+
+RATES = {"attendee": (8000, 16000, 24000), "recall": (16000,)}
+FIRST_ID = 100
+
+
+def bot(script: Script, *, json: bool) -> Exit:
+    """Run a bot to its end, or until a signal. NobodyError when nobody ever answered."""
+    talk(f"{script.provider} bot {script.id}: {len(script.voices)} participant(s), dialling {script.url}")
+    outcome = run(_run(script))
+    if json:
+        typer.echo(msgspec.json.encode(outcome).decode())
+    else:
+        _tell(outcome)
+    return Exit.FAILED if outcome.gave_up else Exit.OK
+
+
+def check_rate(provider: str, rate: int) -> None:
+    """UsageError for a rate at which that provider's bots send nothing."""
+    if rate not in RATES[provider]:
+        known = ", ".join(map(str, RATES[provider]))
+        raise UsageError(f"{provider} sends no {rate} Hz", f"choose --rate out of {known}")
+
+
+def voices(files: Sequence[Path], names: Sequence[str], mutes: Sequence[str], rate: int) -> tuple[Voice, ...]:
+    """The participants. Recall's ids are numbers and Attendee takes any, so 100, 101, … serve both."""
+    called = [names[n] if n < len(names) else path.stem for n, path in enumerate(files)]
+    muted: dict[str, list[tuple[float, float]]] = {}
+    for text in mutes:
+        who, times = _mute(text)
+        if who not in called:
+            raise UsageError(f"--mute {text}: nobody is called {who}", f"there are: {', '.join(called)}")
+        muted.setdefault(who, []).append(times)
+    return tuple(
+        Voice(str(FIRST_ID + n), who, read_all(path, rate), tuple(muted.get(who, ())))
+        for n, (path, who) in enumerate(zip(files, called, strict=True))
+    )
+
+
+def drops(texts: Sequence[str]) -> tuple[tuple[float, float], ...]:
+    """`AT` or `AT:AWAY` in seconds, as the simulator takes them."""
+    return tuple(_drop(text) for text in texts)
+
+
+def retry(provider: str, delay: float | None) -> Retry | None:
+    """The vendor's way to reconnect with another delay; None where the vendor's own is meant."""
+    return None if delay is None else msgspec.structs.replace(RETRIES[provider], delay=delay)
+
+
+async def _run(script: Script) -> Outcome:
+    return await SimulatedBot(script, talk).run(Signals().asked)
+
+
+def _mute(text: str) -> tuple[str, tuple[float, float]]:
+    who, _, times = text.rpartition(":")
+    begin, _, end = times.partition("-")
+    try:
+        return who, (float(begin), float(end))
+    except ValueError as error:
+        raise UsageError(f"--mute {text} is not NAME:FROM-TO", "e.g. --mute ana:2-4.5") from error
+
+
+def _drop(text: str) -> tuple[float, float]:
+    at, _, away = text.partition(":")
+    try:
+        return float(at), float(away or 0)
+    except ValueError as error:
+        raise UsageError(f"--drop {text} is not AT or AT:AWAY", "e.g. --drop 3 or --drop 3:12") from error
+
+
+def _tell(outcome: Outcome) -> None:
+    talk(f"{outcome.seconds:.2f} s of call over {outcome.connections} connection(s)")
+    for track in outcome.sent:
+        dropped = f", {track.dropped} not sent for want of a connection" if track.dropped else ""
+        talk(f"  {track.track}: {track.messages} messages{dropped}")
+    received = ", ".join(f"{count} {kind}" for kind, count in outcome.received.items()) or "nothing"
+    talk(f"  told: {received}; the meeting heard {outcome.played_seconds:.2f} s of it")
+    if outcome.residue_lost:
+        talk(f"  {outcome.residue_lost:.3f} s were lost as left-overs below 100 ms")
+    if outcome.unplayable:
+        talk(f"  {outcome.unplayable} messages at a rate that Attendee plays nothing of (8000, 16000, 24000 work)")
+    if outcome.malformed:
+        talk(f"  {outcome.malformed} malformed messages came from the server")
