@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shlex
 import stat
 import struct
 import unicodedata
@@ -215,5 +216,5 @@ class Names:
 
 
 def player_hint(path: Path, rate: int) -> str:
-    """The command that plays a bare S16LE file."""
-    return f"ffplay -f s16le -ar {rate} -ch_layout mono '{path}'"
+    """The command that plays a bare S16LE file; ffmpeg's tools take raw samples as mono unless told otherwise."""
+    return f"ffplay -f s16le -ar {rate} {shlex.quote(str(path))}"

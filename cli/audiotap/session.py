@@ -216,10 +216,7 @@ class Session:
         self.started = started
         self.bot = bot
         self.tracks: dict[str, Track] = {}
-        self.malformed = 0
-        self.unknown: dict[str, int] = {}
         self.connections = 0
-        self.open = 0
         self._origin: float | None = None
         self._shift = 0.0
         self._arrival: float | None = None
@@ -267,8 +264,15 @@ class Session:
             seconds = occurred.at - self._origin - self._shift
         return Logged(self.key, occurred, seconds)
 
-    def summary(self, ended: datetime | None = None, reason: str = "") -> Summary:
-        """The session as it stands, safe to hand to another thread."""
+    def summary(
+        self,
+        open_connections: int = 0,
+        malformed: int = 0,
+        unknown: dict[str, int] | None = None,
+        ended: datetime | None = None,
+        reason: str = "",
+    ) -> Summary:
+        """The session as it stands, safe to hand to another thread; what its connections counted is handed in."""
         return Summary(
             self.key,
             self.bot,
@@ -276,9 +280,9 @@ class Session:
             ended,
             reason,
             self.connections,
-            self.open,
-            self.malformed,
-            dict(self.unknown),
+            open_connections,
+            malformed,
+            unknown or {},
             tuple(track.summary() for track in self.tracks.values() if track.start is not None),
         )
 

@@ -69,7 +69,7 @@ def listen(
 
       audiotap listen --port 9000 --out /data/calls --json
 
-      audiotap listen --stdout | ffplay -f s16le -ar 16000 -ch_layout mono -
+      audiotap listen --stdout | ffplay -f s16le -ar 16000 -
     """
     from audiotap.jobs import listen as job
     from audiotap.jobs.output import Output

@@ -36,16 +36,17 @@ class Config(msgspec.Struct, frozen=True):
 class Listener:
     """A listener that is running."""
 
-    def __init__(self, tap: Tap, recorder: Recorder, url: str, port: int) -> None:
+    def __init__(self, tap: Tap, recorder: Recorder, recording: BatchLane, port: int) -> None:
         self.tap = tap
-        self.url = url
+        self.url = tap.url
         self.port = port
         self._recorder = recorder
+        self._recording = recording
 
     @property
     def lossy(self) -> bool:
         """Whether any recording lacks something."""
-        return self.tap.lossy or self._recorder.failed
+        return self.tap.lossy or self._recorder.failed or self._recording.failed
 
 
 @asynccontextmanager
@@ -63,13 +64,14 @@ async def listening(config: Config, tell: Tell, watchers: Sequence[Sink] = ()) -
         tap.url = f"ws://{host}:{port}"
         if config.control is not None:
             await stack.enter_async_context(control_server(tap, config.control, port))
-        lanes: list[Lane] = [BatchLane(recorder, "the recording", aloud)]
+        recording = BatchLane(recorder, "the recording", aloud)
+        lanes: list[Lane] = [recording]
         if config.pcm is not None:
             lanes.append(BatchLane(PcmStream(*config.pcm), "standard output", aloud))
         lanes += [DirectLane(watcher) for watcher in watchers]
         tap.start(lanes)
         tell(Listening(tap.url, config.host, port, str(config.out)))
-        listener = Listener(tap, recorder, tap.url, port)
+        listener = Listener(tap, recorder, recording, port)
         try:
             yield listener
         finally:

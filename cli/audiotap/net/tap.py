@@ -40,18 +40,45 @@ DEFAULT_SPEAKING_RATE = 16000
 MAX_KINDS = 100
 """Kinds of unknown messages that are counted apart."""
 MAX_KIND = 80
+OTHER_KINDS = "others"
 
 Tell = Callable[[Report], None]
 
 
+class Oddities:
+    """What came that is no audio, counted: malformed messages, and unknown ones by kind."""
+
+    def __init__(self) -> None:
+        self.malformed = 0
+        self.unknown: dict[str, int] = {}
+
+    def count(self, kind: str, number: int = 1) -> bool:
+        """Count unknown messages; whether their kind is new. Kinds are the network's, so their number is limited."""
+        if kind not in self.unknown and len(self.unknown) >= MAX_KINDS:
+            kind = OTHER_KINDS
+        new = kind not in self.unknown
+        self.unknown[kind] = self.unknown.get(kind, 0) + number
+        return new
+
+    def add(self, other: Oddities) -> None:
+        """Take over what was counted elsewhere."""
+        self.malformed += other.malformed
+        for kind, number in other.unknown.items():
+            self.count(kind, number)
+
+
 class Link:
-    """One bot's connection: its socket, its dialect once that is known, and the sessions it told of."""
+    """One bot's connection: its socket, its dialect once that is known, and the sessions it told of.
+
+    `early` are oddities that came before any session was known; the first session gets them.
+    """
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
         self.dialect: Dialect | None = None
         self.sessions: list[Live] = []
-        self.strange = 0
+        self.early = Oddities()
+        self.told_strange = False
 
     async def send(self, event: Event) -> bool:
         """Say an event; False when the connection is gone."""
@@ -72,10 +99,15 @@ class Live:
         self.session = session
         self.dialect = dialect
         self.links: list[Link] = []
+        self.oddities = Oddities()
         self.mouth: Mouth | None = None
         self.lingering: asyncio.TimerHandle | None = None
-        self.warned_malformed = False
         self.dirty = False
+
+    def summary(self, ended: datetime | None = None, reason: str = "") -> Summary:
+        """How it stands."""
+        told = self.oddities
+        return self.session.summary(len(self.links), told.malformed, dict(told.unknown), ended, reason)
 
     @property
     def speaks(self) -> bool:
@@ -104,7 +136,6 @@ class Tap:
         self._threshold = threshold
         self._lanes: Sequence[Lane] = ()
         self._ending: set[asyncio.Task[None]] = set()
-        self._links: set[Link] = set()
         self._teller: asyncio.Task[None] | None = None
 
     def start(self, lanes: Sequence[Lane]) -> None:
@@ -127,7 +158,6 @@ class Tap:
     async def receive(self, connection: Connection) -> None:
         """Serve one bot's connection until it closes."""
         link = Link(connection)
-        self._links.add(link)
         try:
             async for wire in connection:
                 self._take(link, wire)
@@ -136,19 +166,18 @@ class Tap:
         except ConnectionClosed:
             pass
         finally:
-            self._links.discard(link)
             self._leave(link)
 
     def _take(self, link: Link, wire: str | bytes) -> None:
         if link.dialect is None:
             link.dialect = recognise(wire)
             if link.dialect is None:
-                self._strange(link, wire)
+                self._strange(link)
                 return
         try:
             events = link.dialect.decode(wire)
         except WireError as error:
-            self._malformed(link, error)
+            self._malformed(link, str(error))
             return
         for event in events:
             self._handle(link, link.dialect, event)
@@ -165,9 +194,9 @@ class Tap:
                     if live.mouth is not None:
                         live.mouth.hold(seconds)
             case Unknown(kind):
-                self._unknown(link, kind)
+                self._unknown(link, dialect, kind, event.session)
             case _:
-                self._unknown(link, type(event).__name__)
+                self._unknown(link, dialect, type(event).__name__, None)
 
     def _heard(self, live: Live, heard: Heard) -> None:
         placed = live.session.place(heard, asyncio.get_running_loop().time())
@@ -176,7 +205,7 @@ class Tap:
         track = live.session.tracks[heard.track]
         if track.counts.chunks == 1 or track.renamed:
             track.renamed = False
-            self._put(live.session.summary())
+            self._put(live.summary())
         if track.notices:
             self._report_notices(live, heard.track)
         self._put(placed)
@@ -202,8 +231,9 @@ class Tap:
         if link not in live.links:
             live.links.append(link)
             link.sessions.append(live)
+            live.oddities.add(link.early)
+            link.early = Oddities()
             live.session.connections += 1
-            live.session.open = len(live.links)
             live.dirty = True
             if live.lingering is not None:
                 live.lingering.cancel()
@@ -217,13 +247,12 @@ class Tap:
         live = Live(Session(key, dialect.timing, datetime.now(UTC), bot), dialect)
         self.sessions[key] = live
         self.recorded = True
-        self._put(live.session.summary())
+        self._put(live.summary())
         return live
 
     def _leave(self, link: Link) -> None:
         for live in link.sessions:
             live.links.remove(link)
-            live.session.open = len(live.links)
             live.dirty = True
             if live.links or live.session.key not in self.sessions:
                 continue
@@ -233,22 +262,20 @@ class Tap:
             )
 
     def _end(self, live: Live, reason: str) -> None:
+        """Take a session off the line; its bot may come back at once, as a new one."""
         if self.sessions.pop(live.session.key, None) is None:
             return
         if live.lingering is not None:
             live.lingering.cancel()
         for link in live.links:
             link.sessions.remove(live)
-        task = asyncio.create_task(self._finish(live, reason))
-        self._ending.add(task)
-        task.add_done_callback(self._ending.discard)
-
-    async def _finish(self, live: Live, reason: str) -> None:
-        if live.mouth is not None:
-            await live.mouth.close()
-        summary = live.session.summary(datetime.now(UTC), reason)
+        summary = live.summary(datetime.now(UTC), reason)
         self.lossy |= summary.lossy
         self._put(summary)
+        if live.mouth is not None:
+            closing = asyncio.create_task(live.mouth.close())
+            self._ending.add(closing)
+            closing.add_done_callback(self._ending.discard)
 
     async def _keep_telling(self) -> None:
         while True:
@@ -256,40 +283,37 @@ class Tap:
             for live in self.sessions.values():
                 if live.dirty:
                     live.dirty = False
-                    self._put(live.session.summary())
+                    self._put(live.summary())
 
     # What is odd
 
-    def _strange(self, link: Link, wire: str | bytes) -> None:
-        link.strange += 1
-        if link.strange == 1:
-            kind = "binary" if isinstance(wire, bytes) else "text"
+    def _strange(self, link: Link) -> None:
+        link.early.malformed += 1
+        if not link.told_strange:
+            link.told_strange = True
             names = " or ".join(name.capitalize() for name in REGISTER)
-            self._tell(Odd(f"a {kind} message that is not of {names} (ignored until one is)"))
+            self._tell(Odd(f"a message that is not of {names}; ignored, until one is"))
 
-    def _malformed(self, link: Link, error: WireError) -> None:
+    def _malformed(self, link: Link, reason: str) -> None:
+        """Count a malformed message where its session is known, else for the connection's first one."""
+        for oddities in [live.oddities for live in link.sessions] or [link.early]:
+            oddities.malformed += 1
+            if oddities.malformed == 1:
+                session = link.sessions[0].session.key[1] if link.sessions else None
+                self._tell(Odd(f"malformed message, ignored and counted: {reason}", session))
         for live in link.sessions:
-            live.session.malformed += 1
             live.dirty = True
-            if live.warned_malformed:
-                continue
-            live.warned_malformed = True
-            self._tell(Odd(f"malformed message, ignored and counted: {error}", live.session.key[1]))
-        if not link.sessions:
-            link.strange += 1
-            if link.strange == 1:
-                self._tell(Odd(f"malformed message, ignored: {error}"))
 
-    def _unknown(self, link: Link, kind: str) -> None:
-        kind = kind[:MAX_KIND]
-        for live in link.sessions:
-            counts = live.session.unknown
-            if kind not in counts and len(counts) >= MAX_KINDS:
-                kind = "others"
-            if kind not in counts:
-                self._tell(Odd(f"{kind}: nothing to record in it, counted only", live.session.key[1]))
-            counts[kind] = counts.get(kind, 0) + 1
+    def _unknown(self, link: Link, dialect: Dialect, kind: str, session: str | None) -> None:
+        """Count a message that holds nothing to record, and name its kind once."""
+        live = self.sessions.get((dialect.name, session)) if session is not None else None
+        if session is None and link.sessions:
+            live = link.sessions[0]
+        oddities = live.oddities if live is not None else link.early
+        if live is not None:
             live.dirty = True
+        if oddities.count(kind[:MAX_KIND]):
+            self._tell(Odd(f"{kind[:MAX_KIND]}: nothing to record in it; counted", session))
 
     def _report_notices(self, live: Live, track: str) -> None:
         notices = live.session.tracks[track].notices
@@ -347,10 +371,13 @@ class Tap:
         return False
 
     def _spoken(self, live: Live, block: Block) -> None:
+        """Record a block we sent where it will be heard."""
+        if self.sessions.get(live.session.key) is not live:
+            return
         new = SPOKEN not in live.session.tracks
         placed = live.session.place_spoken(block.chunk, block.plays_at)
         if new:
-            self._put(live.session.summary())
+            self._put(live.summary())
         self._put(placed)
 
 
@@ -366,9 +393,7 @@ def _speechless(live: Live) -> NobodyError:
 
 def _status(live: Live) -> SessionStatus:
     provider, session = live.session.key
-    tracks = tuple(
-        TrackStatus(track.track, track.name, track.seconds, track.rate) for track in live.session.summary().tracks
-    )
+    tracks = tuple(TrackStatus(track.track, track.name, track.seconds, track.rate) for track in live.summary().tracks)
     return SessionStatus(
         provider,
         session,
