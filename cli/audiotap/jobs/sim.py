@@ -12,6 +12,7 @@ from audiotap.errors import Exit, UsageError
 from audiotap.files import read_all
 from audiotap.jobs.output import talk
 from audiotap.jobs.running import Signals, run
+from audiotap.net.peer import check_url
 from audiotap.net.simulator import RETRIES, Outcome, Retry, Script, SimulatedBot, Voice
 
 RATES = {"attendee": (8000, 16000, 24000), "recall": (16000,)}
@@ -19,7 +20,8 @@ FIRST_ID = 100
 
 
 def bot(script: Script, *, json: bool) -> Exit:
-    """Run a bot to its end, or until a signal. NobodyError when nobody ever answered."""
+    """Run a bot to its end, or until a signal. UsageError for a bad URL, NobodyError when nobody ever answered."""
+    check_url(script.url)
     talk(f"{script.provider} bot {script.id}: {len(script.voices)} participant(s), dialling {script.url}")
     outcome = run(_run(script))
     if json:

@@ -10,6 +10,7 @@ from pathlib import Path
 from websockets.asyncio.client import ClientConnection, connect, unix_connect
 from websockets.asyncio.server import Server, ServerConnection, serve, unix_serve
 from websockets.exceptions import InvalidHandshake, InvalidURI
+from websockets.uri import parse_uri
 
 from audiotap.errors import MachineError, NobodyError, UsageError
 
@@ -74,11 +75,17 @@ async def dial_control(path: Path) -> ClientConnection:
     return await unix_connect(str(path), "ws://localhost/", compression=None, max_size=MAX_MESSAGE)
 
 
-async def dial(url: str, *, compression: str | None = "deflate", max_size: int = MAX_MESSAGE) -> ClientConnection:
-    """Dial a server as a bot does. NobodyError when it does not answer, UsageError for what is no websocket URL."""
+def check_url(url: str) -> None:
+    """UsageError for what is no websocket URL."""
     try:
-        return await connect(url, compression=compression, max_size=max_size, ping_interval=None)
-    except InvalidURI as error:
+        parse_uri(url)
+    except (InvalidURI, ValueError) as error:
         raise UsageError(f"{url} is no websocket URL", "write it as ws://HOST:PORT or wss://HOST/PATH") from error
+
+
+async def dial(url: str, *, max_size: int = MAX_MESSAGE) -> ClientConnection:
+    """Dial a server as a bot's client does: compression offered, no pings. NobodyError when it does not answer."""
+    try:
+        return await connect(url, max_size=max_size, ping_interval=None)
     except (OSError, InvalidHandshake, TimeoutError, EOFError) as error:
         raise NobodyError(f"cannot connect to {url}: {error}", "is the server running there?") from error

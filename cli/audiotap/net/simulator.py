@@ -216,8 +216,7 @@ class SimulatedBot:
         self._tell = tell
         self._dialect: Dialect = REGISTER[script.provider](Side.THEIRS)
         self._retry = script.retry or RETRIES[script.provider]
-        self._chunk = script.chunk or CHUNK_SECONDS[script.provider]
-        self._samples = round(self._chunk * script.rate)
+        self._samples = round((script.chunk or CHUNK_SECONDS[script.provider]) * script.rate)
         self._began = round(datetime.now(UTC).timestamp() * 1000) / 1000
         self._recall = self._dialect if isinstance(self._dialect, Recall) else None
         if self._recall is not None:
@@ -256,7 +255,7 @@ class SimulatedBot:
         began = loop.time()
         number = 0
         while (total is None or number * self._samples < total) and not until.is_set() and not self.outcome.gave_up:
-            at = number * self._chunk
+            at = number * self._samples / self._script.rate
             await _sleep_until(began + at / self._script.speed)
             while drops and at >= drops[0][0]:
                 away = drops.pop(0)[1]
@@ -264,7 +263,7 @@ class SimulatedBot:
                     line.drop(away)
             await self._tick(number, at)
             number += 1
-        self.outcome.seconds = number * self._chunk
+        self.outcome.seconds = number * self._samples / self._script.rate
         for voice in self._script.voices:
             await self._occur("participant_events.leave", voice, self.outcome.seconds)
 
