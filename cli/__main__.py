@@ -42,6 +42,7 @@ def main(*args: str) -> int:
 def hand_over(*args: str) -> int:
     """-P: a rich.py in the folder one stands in must not be taken for the library."""
     command = [str(PYTHON), "-P", "-m", "audiotap", *args]
+    os.environ["AUDIOTAP_INVOKED_AS"] = "python3 " + os.path.relpath(str(ROOT / "cli"))
     if os.name != "nt":
         os.execv(command[0], command)
     return subprocess.call(command)

@@ -102,6 +102,11 @@ class Resampler:
         if source != target:
             self._stream = soxr.ResampleStream(source, target, 1, dtype="float32", quality="HQ")
 
+    @property
+    def held(self) -> float:
+        """Seconds of sound that wait in the filter: what comes out next began that much earlier."""
+        return self._stream.delay() / self.target if self._stream is not None else 0.0
+
     def push(self, pcm: bytes, *, last: bool = False) -> bytes:
         """Take S16LE at `source`, return what is ready of it at `target`; `last` empties the filter."""
         if self._stream is None:

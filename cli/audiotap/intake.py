@@ -32,6 +32,11 @@ class Intake:
         self._half = b""
         self._resampler: Resampler | None = None
 
+    @property
+    def held(self) -> float:
+        """Seconds by which what `take` gives next began before the chunk it is given."""
+        return self._resampler.held if self._resampler is not None else 0.0
+
     def take(self, chunk: Chunk) -> bytes:
         """S16LE at the track's rate, whole samples; may be empty."""
         pcm = chunk.pcm

@@ -233,11 +233,12 @@ class Session:
         track.call(heard.name)
         if not track.accepts(heard.sequence):
             return None
+        held = track.intake.held
         pcm = track.intake.take(heard.chunk)
         if not pcm:
             return None
         chunk = Chunk(pcm, track.rate)
-        elapsed, tolerance = self._elapsed(track, heard, now)
+        elapsed, tolerance = self._elapsed(track, heard, held, now)
         position = track.place(elapsed, chunk.samples, tolerance)
         self._follow(position / track.rate + chunk.seconds, now)
         return Placed(self.key, heard.track, position, chunk)
@@ -291,15 +292,15 @@ class Session:
         """The furthest point that a heard track has reached, in seconds from the origin."""
         return self._head
 
-    def _elapsed(self, track: Track, heard: Heard, now: float) -> tuple[float, float]:
+    def _elapsed(self, track: Track, heard: Heard, held: float, now: float) -> tuple[float, float]:
         """Seconds from the origin, and the jitter to forgive."""
         if heard.at is None or not math.isfinite(heard.at):
             track.counts.untimed += 1
-            arrived = now - self._arrival - heard.chunk.seconds if self._arrival is not None else 0.0
+            arrived = now - self._arrival - heard.chunk.seconds - held if self._arrival is not None else 0.0
             return max(arrived, 0.0 if track.start is None else track.head), UNTIMED_TOLERANCE
         if self._origin is None:
             self._origin = heard.at - self.head
-        since = heard.at - self._origin
+        since = heard.at - held - self._origin
         if self._is_jump(track, since - track.shift, now):
             track.shift = self._shifted(track, since, now)
         elapsed = since - track.shift

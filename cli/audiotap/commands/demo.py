@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from audiotap.commands import settings
+
 
 def demo(
     out: Annotated[Path, typer.Option(help="Folder for the recordings.")] = Path("recordings"),
@@ -25,4 +27,4 @@ def demo(
     from audiotap.jobs import demo
     from audiotap.jobs.output import Output
 
-    raise typer.Exit(demo.demo(out, Output.AUTO.resolved(json=json)))
+    raise typer.Exit(demo.demo(out, Output.AUTO.resolved(json=json), settings.invocation()))

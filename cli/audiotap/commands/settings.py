@@ -30,6 +30,11 @@ def control_folder() -> Path:
     return user_runtime_path("audiotap")
 
 
+def invocation() -> str:
+    """How the user started us, for hints that can be pasted."""
+    return os.environ.get("AUDIOTAP_INVOKED_AS", "audiotap")
+
+
 def user_file() -> Path:
     """The user's own settings file."""
     override = os.environ.get("AUDIOTAP_CONFIG")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shlex
 from importlib.resources import files as package_files
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -10,7 +11,7 @@ from tempfile import TemporaryDirectory
 from audiotap.errors import Exit, InterruptedRunError
 from audiotap.events import Pause
 from audiotap.files import read_all, read_audio
-from audiotap.jobs.output import Output
+from audiotap.jobs.output import Output, talk
 from audiotap.jobs.running import Signals, run
 from audiotap.jobs.show import show
 from audiotap.jobs.verify import Verdict
@@ -29,12 +30,18 @@ ATTENDEE = "bot_demo"
 RECALL = "demo-call"
 
 
-def demo(out: Path, mode: Output) -> Exit:
-    """Run the demo, and say whether the recordings hold what was sent."""
+def demo(out: Path, mode: Output, invocation: str) -> Exit:
+    """Run the demo, and say whether the recordings hold what was sent; hints begin with `invocation`."""
     with TemporaryDirectory(prefix="audiotap-demo-") as scratch:
         verdict = run(_demo(out, Path(scratch), mode))
     verdict.tell()
-    return Exit.OK if verdict.good else Exit.FAILED
+    if not verdict.good:
+        return Exit.FAILED
+    talk("next, each in a terminal of its own:")
+    talk(f"  {invocation} listen")
+    talk(f"  {invocation} sim bot --loop --file {shlex.quote(str(speech_file('ana')))}")
+    talk(f"  {invocation} speak {shlex.quote(str(speech_file('hello')))}")
+    return Exit.OK
 
 
 async def _demo(out: Path, scratch: Path, mode: Output) -> Verdict:

@@ -56,7 +56,7 @@ class Verdict(msgspec.Struct, frozen=True):
         return bool(self.checks) and all(check.good for check in self.checks)
 
     def tell(self) -> None:
-        """The verdict in words on stderr, and what to type next."""
+        """The verdict in words on stderr."""
         for check in self.checks:
             talk(
                 f"  {'ok ' if check.good else 'BAD'} {check.what}: {check.detail}",
@@ -68,9 +68,6 @@ class Verdict(msgspec.Struct, frozen=True):
         talk("every recorded sample is what the simulated bots sent; the files are here:", color="green")
         for folder in self.folders:
             talk(f"  {folder}")
-        talk("next: audiotap listen                       (and give bots this machine's address)")
-        talk("      audiotap sim bot --loop --file x.wav  (in a second terminal: a bot to try it with)")
-        talk("      audiotap speak x.wav                  (in a third: say something in its meeting)")
 
 
 def recorded_checks(folder: Path, outcome: Outcome) -> list[Check]:
