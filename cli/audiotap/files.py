@@ -51,9 +51,16 @@ def read_stream(stream: IO[bytes], raw_rate: int | None = None) -> Iterator[Chun
     return _chunks(stream.fileno(), "standard input")
 
 
+class _FrontToBack(soundfile.SoundFile):  # type: ignore[misc]
+    """A file that is only read on: soundfile seeks after every read, and in an MP3 every seek is a click."""
+
+    def seekable(self) -> bool:
+        return False
+
+
 def _chunks(source: str | int, label: str) -> Iterator[Chunk]:
     try:
-        file = soundfile.SoundFile(source, closefd=False) if isinstance(source, int) else soundfile.SoundFile(source)
+        file = _FrontToBack(source, closefd=not isinstance(source, int))
     except (soundfile.LibsndfileError, OSError, TypeError) as error:
         reason = getattr(error, "error_string", str(error)).rstrip(".")
         raise AudioFileError(
@@ -144,7 +151,12 @@ class WavWriter(RawWriter):
 
     def __init__(self, path: Path, rate: int) -> None:
         super().__init__(path, rate)
-        self._write_header()
+        try:
+            self._write_header()
+        except OSError:
+            self.close()
+            path.unlink()
+            raise
 
     def write(self, position: int, pcm: bytes) -> None:
         """Put S16LE at a position, then make the header count it."""

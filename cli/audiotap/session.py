@@ -6,7 +6,6 @@ back and never overlap. There is no clock here: `now` is the listener's monotoni
 
 from __future__ import annotations
 
-import math
 from datetime import datetime
 
 import msgspec
@@ -19,6 +18,8 @@ MAX_GAP = 600.0
 """Seconds of silence that are believed from a time stamp alone; a longer hole must have passed on our clock too."""
 MAX_STEP_BACK = 10.0
 """Seconds that a time stamp may lie behind its track before it counts as another clock, not as late audio."""
+MAX_TIME = 1e12
+"""Seconds; a time beyond it (thirty thousand years) is none."""
 WHOLE_CHUNK = 0.9
 """Of a chunk: a participant's hole of about one chunk or more is silence that was left out, not jitter."""
 JITTER_MEMORY = 60.0
@@ -294,7 +295,7 @@ class Session:
 
     def _elapsed(self, track: Track, heard: Heard, held: float, now: float) -> tuple[float, float]:
         """Seconds from the origin, and the jitter to forgive."""
-        if heard.at is None or not math.isfinite(heard.at):
+        if heard.at is None or not abs(heard.at) < MAX_TIME:
             track.counts.untimed += 1
             arrived = now - self._arrival - heard.chunk.seconds - held if self._arrival is not None else 0.0
             return max(arrived, 0.0 if track.start is None else track.head), UNTIMED_TOLERANCE

@@ -9,7 +9,7 @@ import typer
 from audiotap.commands import settings
 
 if TYPE_CHECKING:
-    from audiotap.net.control import Target
+    from audiotap.net.remote import Target
 
 Bot = Annotated[str, typer.Option(help="The bot's id, or its beginning; needed where there are several.")]
 Port = Annotated[int | None, typer.Option(help="The listener's port; needed where there are several.")]
@@ -98,6 +98,6 @@ def status(port: Port = None, json: Json = False) -> None:
 
 
 def _target(bot: str, port: int | None, wait: float) -> Target:
-    from audiotap.net.control import Target
+    from audiotap.net.remote import Target
 
     return Target(settings.control_folder(), port, bot, wait)

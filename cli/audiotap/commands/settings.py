@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import tempfile
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,19 +16,23 @@ from typing import Any
 from audiotap.errors import MachineError, UsageError
 
 LOCAL_FILE = Path("audiotap.toml")
+LONGEST_RUNTIME_DIR = 70
+"""Bytes that leave room for `/audiotap/PORT-PID.sock` in a Unix socket's path (macOS takes 104, Linux 108)."""
 
 Schema = Mapping[str, frozenset[str]]
 """The options of every command, by command (`sim bot` is `sim.bot`), as they are written in a file."""
 
 
 def control_folder() -> Path:
-    """Where listeners' control sockets live: AUDIOTAP_RUNTIME_DIR, or the user's runtime folder."""
-    override = os.environ.get("AUDIOTAP_RUNTIME_DIR")
-    if override:
-        return Path(override)
-    from platformdirs import user_runtime_path
+    """Where listeners' control sockets live: `audiotap` in AUDIOTAP_RUNTIME_DIR or in the user's runtime folder.
 
-    return user_runtime_path("audiotap")
+    Without either, or where a socket's path would be too long for the system, a folder of the user's own in the
+    temporary one, where nobody else can replace it.
+    """
+    runtime = os.environ.get("AUDIOTAP_RUNTIME_DIR") or os.environ.get("XDG_RUNTIME_DIR")
+    if runtime and len(os.fsencode(runtime)) <= LONGEST_RUNTIME_DIR:
+        return Path(runtime) / "audiotap"
+    return Path(tempfile.gettempdir()) / f"audiotap-{os.getuid()}"
 
 
 def invocation() -> str:

@@ -17,7 +17,7 @@ from audiotap.files import read_audio, read_stream
 from audiotap.jobs.output import talk
 from audiotap.jobs.progress import SpeakProgress
 from audiotap.jobs.running import Signals, run
-from audiotap.net.control import Target, attached, statuses
+from audiotap.net.remote import Target, attached, statuses
 from audiotap.net.tasks import first_of
 from audiotap.text import counted, printable
 

@@ -15,8 +15,8 @@ from audiotap.jobs.output import Output, talk
 from audiotap.jobs.running import Signals, run
 from audiotap.jobs.show import show
 from audiotap.jobs.verify import Verdict
-from audiotap.net.control import Target, attached
 from audiotap.net.listener import Config, listening
+from audiotap.net.remote import Target, attached
 from audiotap.net.simulator import Outcome, Script, SimulatedBot, Voice
 from audiotap.net.tasks import first_of
 from audiotap.reports import Report, SessionFinished

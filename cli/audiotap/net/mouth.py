@@ -115,7 +115,7 @@ class Mouth:
         """Queue in steps, so that never more than QUEUE_SECONDS wait here."""
         step = self.rate * SAMPLE_BYTES
         for start in range(0, len(pcm), step):
-            while self.queued > QUEUE_SECONDS and not utterance.stopped:
+            while self.queued > QUEUE_SECONDS and not (utterance.stopped or self._closed):
                 await self._wait(None)
             self._check()
             if utterance.stopped:

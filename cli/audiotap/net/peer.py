@@ -57,10 +57,16 @@ def _unbound(host: str, port: int, error: Exception) -> MachineError:
 
 
 async def serve_control(path: Path, handler: Handler) -> Server:
-    """Listen for control clients on a Unix socket that only its owner can open."""
+    """Listen for control clients on a Unix socket that only its owner can open.
+
+    Without pings on either end: a speaker that is held back is not read from, so its answers come late, and no peer on
+    this machine dies without its socket.
+    """
     before = os.umask(0o177)
     try:
-        return await unix_serve(handler, str(path), compression=None, max_size=MAX_MESSAGE)
+        return await unix_serve(
+            handler, str(path), compression=None, max_size=MAX_MESSAGE, ping_interval=None, close_timeout=1
+        )
     except OSError as error:
         raise MachineError(
             f"cannot make the control socket {path}: {error.strerror or error}",
@@ -72,7 +78,9 @@ async def serve_control(path: Path, handler: Handler) -> Server:
 
 async def dial_control(path: Path) -> ClientConnection:
     """Dial a listener's control socket. OSError when nobody listens there any more."""
-    return await unix_connect(str(path), "ws://localhost/", compression=None, max_size=MAX_MESSAGE)
+    return await unix_connect(
+        str(path), "ws://localhost/", compression=None, max_size=MAX_MESSAGE, ping_interval=None, close_timeout=1
+    )
 
 
 def check_url(url: str) -> None:
