@@ -12,8 +12,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
-from websockets.asyncio.client import ClientConnection
-from websockets.exceptions import ConnectionClosed
 
 from audiotap.audio import SAMPLE_BYTES, Chunk, mix
 from audiotap.dialects import REGISTER
@@ -22,23 +20,12 @@ from audiotap.dialects.recall import Recall, participant
 from audiotap.errors import NobodyError, WireError
 from audiotap.events import MIXED, Event, Heard, Occurred, Pause, Speak
 from audiotap.files import WavWriter, safe_name
-from audiotap.net.peer import dial
+from audiotap.net.line import Line, Retry
 from audiotap.net.playback import Playback, Played
 from audiotap.net.tasks import wait_for
 
-MAX_INCOMING = 1024 * 1024
-"""What Attendee's client takes in one message; a larger one closes the connection with 1009."""
-CLOSE_SECONDS = 5.0
 SPARSE = {"meet"}
 """Platforms on which a participant's all-zero chunks are left out."""
-
-
-class Retry(msgspec.Struct, frozen=True):
-    """How a vendor dials again: at once after a loss or not, seconds between tries, and tries per outage."""
-
-    first: float
-    delay: float
-    tries: int
 
 
 RETRIES = {"attendee": Retry(0.01, 10.0, 30), "recall": Retry(3.0, 3.0, 30)}
@@ -117,96 +104,6 @@ class Outcome(msgspec.Struct):
     unplayable: int = 0
 
 
-class Line:
-    """One connection of a bot, dialled again by the vendor's rule; what is sent while it's down is dropped."""
-
-    def __init__(
-        self,
-        script: Script,
-        retry: Retry,
-        outcome: Outcome,
-        heard: Callable[[str | bytes], None],
-        tell: Callable[[str], None],
-    ) -> None:
-        self._script = script
-        self._retry = retry
-        self._outcome = outcome
-        self._heard = heard
-        self._tell = tell
-        self._connection: ClientConnection | None = None
-        self._away_until = 0.0
-        self._closing = False
-        self._settled = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
-
-    async def send(self, wire: str) -> bool:
-        """Send a message if there is a connection; the first one makes the bot dial, and is dropped."""
-        if self._task is None:
-            self._task = asyncio.create_task(self._keep_dialling(), name="line")
-        if self._connection is None:
-            return False
-        try:
-            await self._connection.send(wire)
-        except ConnectionClosed:
-            return False
-        return True
-
-    async def settle(self) -> None:
-        """Dial now, and return when the first try has succeeded or failed."""
-        if self._task is None:
-            self._task = asyncio.create_task(self._keep_dialling(), name="line")
-        await self._settled.wait()
-
-    def drop(self, away: float) -> None:
-        """Lose the connection without a closing handshake, and dial again in `away` seconds at the earliest."""
-        self._away_until = asyncio.get_running_loop().time() + away
-        if self._connection is not None:
-            self._connection.transport.close()
-            self._connection = None
-
-    async def close(self) -> None:
-        """Close normally; what was sent before arrives."""
-        self._closing = True
-        if self._connection is not None:
-            await self._connection.close()
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
-
-    async def _keep_dialling(self) -> None:
-        tries = 0
-        while tries < self._retry.tries and not self._closing:
-            away = self._away_until - asyncio.get_running_loop().time()
-            if away > 0:
-                await asyncio.sleep(away)
-            try:
-                connection = await dial(self._script.url, max_size=MAX_INCOMING)
-            except NobodyError as error:
-                tries += 1
-                self._tell(f"{error.message}; try {tries} of {self._retry.tries}, next in {self._retry.delay:g} s")
-                self._outcome.failed_tries += 1
-                self._settled.set()
-                await asyncio.sleep(self._retry.delay)
-                continue
-            tries = 0
-            await self._stay(connection)
-            if not self._closing:
-                await asyncio.sleep(self._retry.first)
-        self._outcome.gave_up |= not self._closing
-
-    async def _stay(self, connection: ClientConnection) -> None:
-        self._connection = connection
-        self._outcome.connections += 1
-        self._settled.set()
-        try:
-            async for wire in connection:
-                self._heard(wire)
-        except ConnectionClosed:
-            pass
-        finally:
-            self._connection = None
-
-
 class SimulatedBot:
     """A bot that plays a script to a server. `tell` is told in words what a user would want to know meanwhile."""
 
@@ -222,6 +119,7 @@ class SimulatedBot:
         if self._recall is not None:
             self._recall.began = self._began
         self._lines: dict[str, Line] = {}
+        self._every_line: list[Line] = []
         self._tracks: dict[str, SentTrack] = {}
         self._files: dict[str, WavWriter] = {}
         self._sequences: dict[str, int] = {}
@@ -254,7 +152,7 @@ class SimulatedBot:
         await self._greet()
         began = loop.time()
         number = 0
-        while (total is None or number * self._samples < total) and not until.is_set() and not self.outcome.gave_up:
+        while (total is None or number * self._samples < total) and not until.is_set() and not self._gave_up:
             at = number * self._samples / self._script.rate
             await _sleep_until(began + at / self._script.speed)
             while drops and at >= drops[0][0]:
@@ -334,8 +232,13 @@ class SimulatedBot:
         key = track if self._script.each and track != MIXED else ""
         line = self._lines.get(key)
         if line is None:
-            line = self._lines[key] = Line(self._script, self._retry, self.outcome, self._receive, self._tell)
+            line = self._lines[key] = Line(self._script.url, self._retry, self._receive, self._tell)
+            self._every_line.append(line)
         return line
+
+    @property
+    def _gave_up(self) -> bool:
+        return any(line.gave_up for line in self._every_line)
 
     # Recall's ways: it dials when recording begins, tells who is there, and may connect participants one by one
 
@@ -428,6 +331,10 @@ class SimulatedBot:
         return file
 
     def _finish(self) -> None:
+        """Sum up: the outcome is complete after this."""
+        self.outcome.connections = sum(line.connections for line in self._every_line)
+        self.outcome.failed_tries = sum(line.failed_tries for line in self._every_line)
+        self.outcome.gave_up = self._gave_up
         self._playback.finish()
         self.outcome.residue_lost = round(self._playback.lost, 6)
         self.outcome.unplayable = self._playback.unplayable
