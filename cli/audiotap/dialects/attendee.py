@@ -33,7 +33,7 @@ class _Envelope(msgspec.Struct):
     event_type: str | None = None
     bot_id: str | None = None
     data: msgspec.Raw = msgspec.Raw(b"{}")
-    event_data: msgspec.Raw | None = None
+    event_data: msgspec.Raw = msgspec.Raw(b"")
 
 
 class _Audio(msgspec.Struct):
@@ -79,8 +79,7 @@ class Attendee:
         """The one event of a message. The first days' `event_type`/`event_data` read like `trigger`/`data`."""
         envelope = lenient(_ENVELOPE, wire)
         trigger = envelope.trigger or envelope.event_type
-        data = envelope.event_data if envelope.event_data is not None else envelope.data
-        body = bytes(data)
+        body = bytes(envelope.event_data) or bytes(envelope.data)
         if trigger is None:
             raise WireError("no trigger")
         if trigger in {HEARD_MIXED, HEARD_PARTICIPANT}:

@@ -12,8 +12,9 @@ from audiotap.errors import Exit, UsageError
 from audiotap.files import read_all
 from audiotap.jobs.output import talk
 from audiotap.jobs.running import Signals, run
+from audiotap.net.line import Retry
 from audiotap.net.peer import check_url
-from audiotap.net.simulator import RETRIES, Outcome, Retry, Script, SimulatedBot, Voice
+from audiotap.net.simulator import RETRIES, Outcome, Script, SimulatedBot, Voice
 
 RATES = {"attendee": (8000, 16000, 24000), "recall": (16000,)}
 FIRST_ID = 100

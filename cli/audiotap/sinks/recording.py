@@ -74,6 +74,7 @@ class Recording:
         self._form = form
         self._files: dict[str, RawWriter] = {}
         self._names = Names()
+        self._given: dict[str, str] = {}
         self._told_tracks: set[str] = set()
         self._complained = False
         self._log: int | None = None
@@ -134,8 +135,9 @@ class Recording:
         if self.path is None:
             raise OSError("the session has no folder")
         summary = self._summary_of(track)
-        name = self._names.give(track_file(track, summary.name))
-        file = WRITERS[self._form](self.path / f"{name}.{self._form}", summary.rate)
+        if track not in self._given:
+            self._given[track] = self._names.give(track_file(track, summary.name))
+        file = WRITERS[self._form](self.path / f"{self._given[track]}.{self._form}", summary.rate)
         self._files[track] = file
         provider, session = self.summary.session
         start = summary.start / summary.rate
