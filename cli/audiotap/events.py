@@ -87,9 +87,13 @@ class Unknown(msgspec.Struct, frozen=True, tag="unknown"):
 
 
 class Attach(msgspec.Struct, frozen=True, tag="attach"):
-    """Everything after this concerns one bot: an id, the beginning of one, or nothing if there is one bot only."""
+    """Everything after this concerns one bot: an id, the beginning of one, or nothing if there is one bot only.
+
+    `away` takes a bot that has no connection right now, too.
+    """
 
     bot: str = ""
+    away: bool = False
 
 
 class Attached(msgspec.Struct, frozen=True, tag="attached"):
@@ -105,7 +109,7 @@ class Finish(msgspec.Struct, frozen=True, tag="finish"):
 
 
 class Progress(msgspec.Struct, frozen=True, tag="progress"):
-    """How much of the utterance was sent to the bot, in seconds; `state` is waiting, playing, paused or away."""
+    """How much of the utterance was sent to the bot, in seconds; `state` is waiting, playing, paused, held or away."""
 
     sent: float
     state: str

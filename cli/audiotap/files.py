@@ -10,7 +10,7 @@ import struct
 import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Protocol
+from typing import IO
 
 import soundfile
 
@@ -110,17 +110,6 @@ def read_all(path: Path, rate: int) -> bytes:
 # Writing
 
 
-class Writer(Protocol):
-    """A file of one track's samples."""
-
-    path: Path
-
-    def write(self, position: int, pcm: bytes) -> None:
-        """Put S16LE at a position (in samples); what lies between it and the last end is silence."""
-
-    def close(self) -> None: ...
-
-
 class RawWriter:
     """Bare S16LE. Silence is left as a hole, which reads as zeros and takes no space."""
 
@@ -182,6 +171,13 @@ def _write_at(fd: int, data: bytes, offset: int) -> None:
         view, offset = view[written:], offset + written
 
 
+def append(fd: int, data: bytes) -> None:
+    """Write all of it at the end of a file that was opened to append. OSError when the disk refuses."""
+    view = memoryview(data)
+    while view:
+        view = view[os.write(fd, view) :]
+
+
 def write_atomically(path: Path, data: bytes) -> None:
     """Replace a small file so that a reader sees the old or the new one, never half of either."""
     draft = path.with_name(f".{path.name}.tmp")
@@ -195,15 +191,15 @@ def write_atomically(path: Path, data: bytes) -> None:
 
 
 def safe_name(text: str, length: int = NAME_LENGTH) -> str:
-    """A file name part out of anything a network says: printable ASCII-safe letters of any script, digits, `-_.`.
+    """A file name part out of anything a network says: letters and digits of any script, `-`, `_`, `.`.
 
-    Distinct inputs stay distinct: whatever had to be changed gets eight hex digits of its hash.
+    Whatever had to be changed gets eight hex digits of its hash, so that only an input made up to look like another
+    one's safe name can share it; `Names` keeps those apart.
     """
     plain = unicodedata.normalize("NFKC", text)
     kept = "".join(c if c.isalnum() or c in "-_." else "_" for c in plain)
     kept = kept.strip("._") or "_"
-    encoded = kept.encode("utf-8", "ignore")[:length]
-    kept = encoded.decode("utf-8", "ignore")
+    kept = kept.encode("utf-8", "ignore")[:length].decode("utf-8", "ignore").rstrip("._") or "_"
     if kept.split(".")[0].casefold() in _RESERVED:
         kept = f"_{kept}"
     if kept == text:

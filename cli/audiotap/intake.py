@@ -50,6 +50,10 @@ class Intake:
             pcm = self._push(pcm)
         return pcm
 
+    def rest(self) -> bytes:
+        """What a resampler still holds, at the track's end."""
+        return self._resampler.flush() if self._resampler is not None else b""
+
     @property
     def _source(self) -> int:
         return self._resampler.source if self._resampler is not None else self.rate
@@ -62,7 +66,7 @@ class Intake:
         self.flaws.rate_changes += 1
         if self.flaws.rate_changes == 1:
             self._tell(f"the rate changed from {self._source} to {rate} Hz; resampled to the track's {self.rate} Hz")
-        rest = self._resampler.flush() if self._resampler is not None else b""
+        rest = self.rest()
         self._resampler = Resampler(rate, self.rate) if rate != self.rate else None
         return rest
 

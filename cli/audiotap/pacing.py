@@ -30,9 +30,9 @@ class Playout:
     """Speech queued for a bot: push samples, poll for blocks.
 
     A block is heard right after the one before it, and leaves `lead` before that. A remainder shorter than a block
-    waits for more until its own time is one block away, then leaves padded with silence. A pause moves what was not
-    sent yet to the pause's end, so it delays and never drops. After a hole (nobody polled: the bot was away) the clock
-    starts anew, never in a burst.
+    waits for more, until its own time is one block away and nothing has come for as long; then it leaves padded. A
+    pause moves what was not sent yet to the pause's end, so it delays and never drops. After a hole (nobody polled: the
+    bot was away) the clock starts anew, never in a burst.
     """
 
     def __init__(self, rate: int, block: float = BLOCK, lead: float = LEAD) -> None:
@@ -43,6 +43,7 @@ class Playout:
         self._queue: deque[bytes] = deque()
         self._queued = 0
         self._began = -math.inf
+        self._pushed = -math.inf
         self._sent_until = -math.inf
         self._paused_until = -math.inf
 
@@ -65,6 +66,7 @@ class Playout:
             return
         if not self._queued:
             self._began = now
+        self._pushed = now
         self._queue.append(pcm)
         self._queued += len(pcm)
 
@@ -95,8 +97,10 @@ class Playout:
         if not self._queued:
             return None, None
         plays_at = max(self._began, self._sent_until, self._paused_until)
-        ahead = self.lead if self._queued >= self._size else min(self.lead, self._block)
-        due = max(plays_at - ahead, self._paused_until)
+        due = plays_at - self.lead
+        if self._queued < self._size:
+            due = max(plays_at - min(self.lead, self._block), self._pushed + self._block)
+        due = max(due, self._paused_until)
         if now < due - _EPSILON:
             return None, due
         plays_at = max(plays_at, now)

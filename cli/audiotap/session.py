@@ -32,6 +32,8 @@ CLOCK_SLACK = 0.25
 SEQUENCE_WINDOW = 1000
 """How far back a sequence number still means a duplicate and not a counter that began anew."""
 MAX_NAMES = 20
+MAX_EARLY = 1000
+"""Occurrences that wait for the first chunk."""
 
 SessionKey = tuple[str, str]
 """(provider, the provider's id)."""
@@ -218,6 +220,7 @@ class Session:
         self.bot = bot
         self.tracks: dict[str, Track] = {}
         self.connections = 0
+        self._early: list[Occurred] = []
         self._origin: float | None = None
         self._shift = 0.0
         self._arrival: float | None = None
@@ -256,11 +259,35 @@ class Session:
         position = track.place(elapsed, len(pcm) // SAMPLE_BYTES, SPOKEN_TOLERANCE)
         return Placed(self.key, SPOKEN, position, Chunk(pcm, track.rate))
 
-    def log(self, occurred: Occurred) -> Logged:
-        """Give something that occurred its place on the time line, where it told a time and the line has an origin."""
+    def log(self, occurred: Occurred) -> list[Logged]:
+        """Give something that occurred its place on the time line, where it told a time.
+
+        What occurred before the line has an origin waits for it, up to a limit, and comes out of `early`.
+        """
         self.bot = occurred.bot or self.bot
         if occurred.participant is not None and occurred.participant in self.tracks:
             self.tracks[occurred.participant].call(occurred.name)
+        if occurred.at is not None and self._origin is None and len(self._early) < MAX_EARLY:
+            self._early.append(occurred)
+            return []
+        return [self._logged(occurred)]
+
+    def early(self) -> list[Logged]:
+        """What occurred before there was an origin. For the time after the first chunk, or for the end."""
+        waited, self._early = self._early, []
+        return [self._logged(occurred) for occurred in waited]
+
+    def finish(self) -> list[Placed]:
+        """The ends of tracks that resamplers still held. Nothing may be placed after this."""
+        ends = []
+        for track in self.tracks.values():
+            chunk = Chunk(track.intake.rest(), track.rate)
+            if chunk.pcm:
+                elapsed = 0.0 if track.start is None else track.head
+                ends.append(Placed(self.key, track.track, track.place(elapsed, chunk.samples, 0.0), chunk))
+        return ends
+
+    def _logged(self, occurred: Occurred) -> Logged:
         seconds = None
         if occurred.at is not None and self._origin is not None:
             seconds = occurred.at - self._origin - self._shift

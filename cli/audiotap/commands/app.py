@@ -44,19 +44,17 @@ def root(
     """Tap and record the audio of meeting bots and voice agents."""
 
 
-def schema() -> dict[str, frozenset[str]]:
-    """The options of every command, as a settings file may name them."""
+def schema() -> settings.Schema:
+    """The options of every command, as a settings file may name them: with `-` or with `_`."""
     return dict(_options(typer.main.get_command(app), ""))
 
 
-def _options(command: Any, prefix: str) -> list[tuple[str, frozenset[str]]]:
-    found: list[tuple[str, frozenset[str]]] = []
+def _options(command: Any, prefix: str) -> list[tuple[str, dict[str, bool]]]:
+    found: list[tuple[str, dict[str, bool]]] = []
     for name, sub in getattr(command, "commands", {}).items():
         full = f"{prefix}{name}"
-        options = frozenset(
-            param.name for param in sub.params if param.param_type_name == "option" and param.name != "help"
-        )
-        found.append((full, options | frozenset(option.replace("_", "-") for option in options)))
+        options = {p.name: p.multiple for p in sub.params if p.param_type_name == "option" and p.name != "help"}
+        found.append((full, options | {option.replace("_", "-"): many for option, many in options.items()}))
         found += _options(sub, f"{full}.")
     return found
 

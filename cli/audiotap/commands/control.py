@@ -68,7 +68,7 @@ def pause(
     from audiotap.events import Pause
     from audiotap.jobs import control
 
-    control.pause(Pause(milliseconds / 1000, spelling), _target(bot, port, wait), json=json)
+    control.pause(Pause(milliseconds / 1000, spelling), _target(bot, port, wait, away=True), json=json)
 
 
 def stop(bot: Bot = "", port: Port = None, json: Json = False) -> None:
@@ -80,7 +80,7 @@ def stop(bot: Bot = "", port: Port = None, json: Json = False) -> None:
     """
     from audiotap.jobs import control
 
-    control.stop(_target(bot, port, 0.0), json=json)
+    control.stop(_target(bot, port, 0.0, away=True), json=json)
 
 
 def status(port: Port = None, json: Json = False) -> None:
@@ -97,7 +97,7 @@ def status(port: Port = None, json: Json = False) -> None:
     control.status(settings.control_folder(), port, json=json)
 
 
-def _target(bot: str, port: int | None, wait: float) -> Target:
+def _target(bot: str, port: int | None, wait: float, *, away: bool = False) -> Target:
     from audiotap.net.remote import Target
 
-    return Target(settings.control_folder(), port, bot, wait)
+    return Target(settings.control_folder(), port, bot, wait, away)

@@ -9,7 +9,7 @@ import difflib
 import os
 import tempfile
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +19,8 @@ LOCAL_FILE = Path("audiotap.toml")
 LONGEST_RUNTIME_DIR = 70
 """Bytes that leave room for `/audiotap/PORT-PID.sock` in a Unix socket's path (macOS takes 104, Linux 108)."""
 
-Schema = Mapping[str, frozenset[str]]
-"""The options of every command, by command (`sim bot` is `sim.bot`), as they are written in a file."""
+Schema = Mapping[str, Mapping[str, bool]]
+"""The options of every command, by command (`sim bot` is `sim.bot`), and whether they may be repeated."""
 
 
 def control_folder() -> Path:
@@ -74,7 +74,7 @@ def _environment(schema: Schema) -> dict[str, dict[str, Any]]:
     """What the environment sets; AUDIOTAP_OUTPUT alone is short for every command that has --output."""
     found: dict[str, dict[str, Any]] = {}
     for command, options in schema.items():
-        for option in options:
+        for option in (option for option, repeatable in options.items() if not repeatable):
             names = [variable(command, option), *(["AUDIOTAP_OUTPUT"] if option == "output" else [])]
             values = [os.environ[name] for name in names if os.environ.get(name)]
             if values:
@@ -100,7 +100,7 @@ def _checked(path: Path, table: dict[str, Any], schema: Schema, prefix: str) -> 
         name = f"{prefix}{key}"
         if isinstance(value, dict) and (name in schema or any(known.startswith(f"{name}.") for known in schema)):
             options = {k: v for k, v in value.items() if not isinstance(v, dict)}
-            _check_keys(path, name, options, schema.get(name, frozenset()))
+            _check_keys(path, name, options, schema.get(name, {}))
             found[name] = {k.replace("-", "_"): v for k, v in options.items()}
             found |= _checked(path, {k: v for k, v in value.items() if isinstance(v, dict)}, schema, f"{name}.")
         else:
@@ -108,7 +108,7 @@ def _checked(path: Path, table: dict[str, Any], schema: Schema, prefix: str) -> 
     return found
 
 
-def _check_keys(path: Path, command: str, options: dict[str, Any], known: frozenset[str]) -> None:
+def _check_keys(path: Path, command: str, options: dict[str, Any], known: Iterable[str]) -> None:
     for key in options:
         if key not in known:
             raise _unknown(path, f"{command}.{key}", [f"{command}.{option}" for option in known])

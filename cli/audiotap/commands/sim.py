@@ -70,7 +70,9 @@ def bot(
     ] = False,
     drop: Annotated[
         list[str] | None,
-        typer.Option(help="Lose all connections AT[:AWAY] seconds, e.g. 3 or 3:12; repeatable."),
+        typer.Option(
+            help="AT[:AWAY], e.g. 3 or 3:12: lose all connections at that second, and the network for AWAY; repeatable."
+        ),
     ] = None,
     retry: Annotated[
         float | None,

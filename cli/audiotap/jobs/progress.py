@@ -18,6 +18,7 @@ STATES = {
     "waiting": "waiting for its turn",
     "playing": "speaking",
     "paused": "paused",
+    "held": "waiting until the meeting is quieter (--threshold)",
     "away": "waiting for the bot to come back",
 }
 

@@ -61,7 +61,9 @@ def drops(texts: Sequence[str]) -> tuple[tuple[float, float], ...]:
 
 def retry(provider: str, delay: float | None) -> Retry | None:
     """The vendor's way to reconnect with another delay; None where the vendor's own is meant."""
-    return None if delay is None else msgspec.structs.replace(RETRIES[provider], delay=delay)
+    if delay is None:
+        return None
+    return msgspec.structs.replace(RETRIES[provider], delay=delay, first=min(RETRIES[provider].first, delay))
 
 
 async def _run(script: Script) -> Outcome:

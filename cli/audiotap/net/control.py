@@ -87,8 +87,8 @@ async def _answer(tap: Tap, connection: Connection, live: Live | None, event: Co
     match event:
         case Ask():
             await say(connection, tap.status())
-        case Attach(bot):
-            live = tap.choose(bot)
+        case Attach(bot, away):
+            live = tap.choose(bot, away=away)
             provider, session = live.session.key
             await say(connection, Attached(provider, session, tap.mouth(live).rate))
         case Pause():

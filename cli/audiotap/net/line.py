@@ -66,7 +66,7 @@ class Line:
         await self._settled.wait()
 
     def drop(self, away: float) -> None:
-        """Lose the connection without a closing handshake, and dial again in `away` seconds at the earliest."""
+        """Lose the connection without a closing handshake; nobody answers for `away` seconds."""
         self._away_until = asyncio.get_running_loop().time() + away
         if self._connection is not None:
             self._connection.transport.close()
@@ -84,11 +84,8 @@ class Line:
     async def _keep_dialling(self) -> None:
         tries = 0
         while tries < self._retry.tries and not self._closing:
-            away = self._away_until - asyncio.get_running_loop().time()
-            if away > 0:
-                await asyncio.sleep(away)
             try:
-                connection = await dial(self._url, max_size=MAX_INCOMING)
+                connection = await self._dial()
             except NobodyError as error:
                 tries += 1
                 self._tell(f"{error.message}; try {tries} of {self._retry.tries}, next in {self._retry.delay:g} s")
@@ -101,6 +98,11 @@ class Line:
             if not self._closing:
                 await asyncio.sleep(self._retry.first)
         self.gave_up = not self._closing
+
+    async def _dial(self) -> ClientConnection:
+        if asyncio.get_running_loop().time() < self._away_until:
+            raise NobodyError(f"cannot connect to {self._url}: the network is away (simulated)")
+        return await dial(self._url, max_size=MAX_INCOMING)
 
     async def _stay(self, connection: ClientConnection) -> None:
         self._connection = connection

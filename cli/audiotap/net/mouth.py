@@ -38,6 +38,7 @@ class Mouth:
         self._line: list[Utterance] = []
         self._closed = False
         self._away = False
+        self._held = False
         self._change = asyncio.Event()
         self._task = asyncio.create_task(self._run(), name="mouth")
 
@@ -66,11 +67,13 @@ class Mouth:
 
     def pause(self, seconds: float) -> None:
         """Hold for `seconds` from now; the last word wins."""
+        self._held = False
         self._playout.pause(seconds, self._now())
         self._changed()
 
     def hold(self, seconds: float) -> None:
         """Hold for at least `seconds` from now."""
+        self._held = True
         self._playout.hold(seconds, self._now())
         self._changed()
 
@@ -154,8 +157,10 @@ class Mouth:
             return
         if self._away:
             self._speaking.state = "away"
+        elif self._playout.paused(self._now()):
+            self._speaking.state = "held" if self._held else "paused"
         else:
-            self._speaking.state = "paused" if self._playout.paused(self._now()) else "playing"
+            self._speaking.state = "playing"
 
     def _now(self) -> float:
         return asyncio.get_running_loop().time()

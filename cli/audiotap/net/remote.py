@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -60,7 +61,9 @@ class Listener:
 
 
 def listeners(folder: Path, port: int | None) -> list[Listener]:
-    """The listeners of this user, or those on one port."""
+    """The listeners of this user, or those on one port. A folder that is somebody else's is not looked into."""
+    if not folder.is_dir() or folder.stat().st_uid != os.getuid():
+        return []
     found = [Listener(path) for path in sorted(folder.glob("*-*.sock")) if path.stem.partition("-")[0].isdecimal()]
     return [one for one in found if port is None or one.port == port]
 
@@ -72,12 +75,16 @@ async def statuses(folder: Path, port: int | None) -> list[tuple[Listener, Statu
 
 
 class Target(msgspec.Struct, frozen=True):
-    """Which bot is meant: folder of the control sockets, a listener's port, a bot's id or its beginning, patience."""
+    """Which bot is meant: folder of the control sockets, a listener's port, a bot's id or its beginning.
+
+    `wait` is for how many seconds it may be missing; `away` takes one that has no connection right now, too.
+    """
 
     folder: Path
     port: int | None = None
     bot: str = ""
     wait: float = 0.0
+    away: bool = False
 
 
 class Attachment:
@@ -149,7 +156,7 @@ async def _attach(target: Target) -> Attachment:
     except OSError as error:
         raise NobodyError("the listener went away", "start it again: audiotap listen") from error
     try:
-        await say(connection, Attach(target.bot))
+        await say(connection, Attach(target.bot, target.away))
         return Attachment(connection, _expect(await _hear(connection), Attached))
     except BaseException:
         await connection.close()

@@ -51,6 +51,7 @@ class Oddities:
     def __init__(self) -> None:
         self.malformed = 0
         self.unknown: dict[str, int] = {}
+        self.told_malformed = False
 
     def count(self, kind: str, number: int = 1) -> bool:
         """Count unknown messages; whether their kind is new. Kinds are the network's, so their number is limited."""
@@ -188,7 +189,8 @@ class Tap:
                 self._heard(self._join(link, dialect, event.session, event.bot), event)
             case Occurred():
                 live = self._join(link, dialect, event.session, event.bot)
-                self._put(live.session.log(event))
+                for logged in live.session.log(event):
+                    self._put(logged)
             case Pause(seconds):
                 for live in link.sessions:
                     if live.mouth is not None:
@@ -200,14 +202,16 @@ class Tap:
 
     def _heard(self, live: Live, heard: Heard) -> None:
         placed = live.session.place(heard, asyncio.get_running_loop().time())
+        track = live.session.tracks[heard.track]
+        if track.notices:
+            self._report_notices(live, heard.track)
         if placed is None:
             return
-        track = live.session.tracks[heard.track]
         if track.counts.chunks == 1 or track.renamed:
             track.renamed = False
             self._put(live.summary())
-        if track.notices:
-            self._report_notices(live, heard.track)
+            for logged in live.session.early():
+                self._put(logged)
         self._put(placed)
         live.dirty = True
         if self._threshold is not None and heard.track == MIXED and live.mouth is not None:
@@ -269,6 +273,11 @@ class Tap:
             live.lingering.cancel()
         for link in live.links:
             link.sessions.remove(live)
+        for placed in live.session.finish():
+            self._put(live.summary())
+            self._put(placed)
+        for logged in live.session.early():
+            self._put(logged)
         summary = live.summary(datetime.now(UTC), reason)
         self.lossy |= summary.lossy
         self._put(summary)
@@ -298,7 +307,8 @@ class Tap:
         """Count a malformed message where its session is known, else for the connection's first one."""
         for oddities in [live.oddities for live in link.sessions] or [link.early]:
             oddities.malformed += 1
-            if oddities.malformed == 1:
+            if not oddities.told_malformed:
+                oddities.told_malformed = True
                 session = link.sessions[0].session.key[1] if link.sessions else None
                 self._tell(Odd(f"malformed message, ignored and counted: {reason}", session))
         for live in link.sessions:
@@ -323,12 +333,15 @@ class Tap:
 
     # Towards the bots
 
-    def choose(self, bot: str) -> Live:
-        """The session that a control client means; NobodyError or UsageError say what to type when it isn't clear."""
+    def choose(self, bot: str, *, away: bool = False) -> Live:
+        """The session that a control client means; NobodyError or UsageError say what to type when it isn't clear.
+
+        `away` takes one whose bot has no connection right now, too.
+        """
         live = [live for live in self.sessions.values() if live.matches(bot)]
         exact = [one for one in live if bot in (one.session.key[1], one.session.bot)]
         live = exact or live
-        speaking = [one for one in live if one.speaks]
+        speaking = [one for one in live if one.speaks or (away and Speak in one.dialect.knows)]
         if len(speaking) == 1:
             return speaking[0]
         if speaking:

@@ -17,7 +17,7 @@ import msgspec
 from audiotap import __version__
 from audiotap.audio import SAMPLE_BYTES
 from audiotap.events import MIXED, SPOKEN
-from audiotap.files import Names, RawWriter, WavWriter, player_hint, safe_name, write_atomically
+from audiotap.files import Names, RawWriter, WavWriter, append, player_hint, safe_name, write_atomically
 from audiotap.reports import Failed, Report, SessionFinished, SessionStarted, TrackFinished, TrackStarted
 from audiotap.session import Logged, Placed, SessionKey, Summary, TrackSummary
 from audiotap.sinks.base import Item
@@ -151,7 +151,7 @@ class Recording:
             raise OSError("the session has no folder")
         if self._log is None:
             self._log = os.open(self.path / EVENT_LOG, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-        os.write(self._log, b"".join(lines))
+        append(self._log, b"".join(lines))
 
     def _try(self, action: Callable[[], Any], samples: int) -> bool:
         """Do something on the disk; if it refuses, count the samples as lost and say so once."""

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 
 from audiotap.audio import SAMPLE_BYTES
 from audiotap.events import MIXED
+from audiotap.files import append
 from audiotap.session import Placed, SessionKey, Summary
 from audiotap.sinks.base import Item
 
@@ -63,6 +63,4 @@ class PcmStream:
         self._next = placed.end
 
     def _send(self, data: bytes) -> None:
-        view = memoryview(data)
-        while view:
-            view = view[os.write(self._fd, view) :]
+        append(self._fd, data)

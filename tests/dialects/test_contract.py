@@ -1,0 +1,274 @@
+"""What every dialect promises, over the whole register: two ends back to back, and no wire that breaks one."""
+
+from __future__ import annotations
+
+import json
+import string
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from audiotap.audio import Chunk
+from audiotap.dialects import REGISTER, recognise
+from audiotap.dialects.attendee import INTERRUPT, PAUSE_PREFIXED
+from audiotap.dialects.base import Dialect, Side, participant_track, track_participant
+from audiotap.errors import UnspokenError, WireError
+from audiotap.events import MIXED, SPOKEN, Event, Fault, Heard, Occurred, Pause, Speak, Stop, Unknown
+
+FIXTURES = sorted(Path(__file__).parent.joinpath("fixtures").glob("*.json"))
+
+texts = st.text(min_size=1, max_size=20)
+kinds = st.text(string.ascii_letters + "._", max_size=20).map("video_{}".format)
+pcm = st.binary(max_size=64)
+anything = st.dictionaries(texts, st.integers(0, 9), max_size=3)
+tracks = st.one_of(st.just(MIXED), st.builds(participant_track, texts), st.just(participant_track(SPOKEN)))
+seconds = st.floats(0, 1e7)
+json_values: st.SearchStrategy[Any] = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=10),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=10), inner, max_size=4),
+    max_leaves=10,
+)
+
+
+class Spoken(NamedTuple):
+    """Events that survive a dialect's wire: what a bot says, and what it's told."""
+
+    from_bot: st.SearchStrategy[Event]
+    to_bot: st.SearchStrategy[Event]
+
+
+@st.composite
+def attendee_heard(draw: st.DrawFn) -> Heard:
+    """Attendee tells the end of a chunk in whole milliseconds, and names participants only."""
+    chunk = Chunk(draw(pcm), draw(st.sampled_from([8000, 16000, 24000])))
+    track = draw(tracks)
+    milliseconds = draw(st.none() | st.integers(0, 2**42))
+    at = None if milliseconds is None else milliseconds / 1000 - chunk.seconds
+    name = None if track == MIXED else draw(st.none() | texts)
+    return Heard(draw(texts), track, chunk, at, name, None, draw(st.none() | st.integers(0, 2**40)))
+
+
+@st.composite
+def attendee_unknown(draw: st.DrawFn) -> Unknown:
+    kind, bot = draw(kinds), draw(st.none() | texts)
+    return Unknown(kind, json.dumps({"trigger": kind, "bot_id": bot, "data": draw(anything)}), bot)
+
+
+@st.composite
+def recall_heard(draw: st.DrawFn) -> Heard:
+    """Recall names participants in every chunk, and has one rate."""
+    track = draw(st.one_of(tracks, st.integers(0, 10**9).map(str)))
+    name = None if track == MIXED else draw(st.none() | texts)
+    at = draw(st.none() | seconds)
+    return Heard(draw(texts), track, Chunk(draw(pcm), 16000), at, name, draw(st.none() | texts))
+
+
+@st.composite
+def recall_occurred(draw: st.DrawFn) -> Occurred:
+    participant, name, at = draw(st.integers(0, 10**9)), draw(st.none() | texts), draw(seconds)
+    kind = draw(st.sampled_from(["participant_events.join", "participant_events.chat_message", "transcript.data"]))
+    data = {"participant": {"id": participant, "name": name}, "timestamp": {"relative": at}, "data": draw(texts)}
+    return Occurred(draw(texts), kind, data, at, draw(st.none() | texts), str(participant), name)
+
+
+@st.composite
+def recall_unknown(draw: st.DrawFn) -> Unknown:
+    kind, recording = draw(kinds), draw(texts)
+    payload = {"recording": {"id": recording}, "data": draw(anything)}
+    return Unknown(kind, json.dumps({"event": kind, "data": payload}), recording)
+
+
+pauses = st.builds(Pause, st.integers(0, 10**7).map(lambda ms: ms / 1000), st.sampled_from(["", PAUSE_PREFIXED]))
+interrupts = st.builds(Pause, seconds, st.just(INTERRUPT))
+speaks = st.builds(Speak, st.builds(Chunk, pcm, st.integers(1000, 384_000)))
+
+SPOKEN_BY: dict[str, Spoken] = {
+    "attendee": Spoken(st.one_of(attendee_heard(), attendee_unknown()), st.one_of(speaks, pauses, interrupts)),
+    "recall": Spoken(st.one_of(recall_heard(), recall_occurred(), recall_unknown()), st.nothing()),
+}
+EVERY_EVENT: tuple[Event, ...] = (
+    Heard("s", MIXED, Chunk(b"", 16000)),
+    Occurred("s", "transcript.data", {}),
+    Speak(Chunk(b"", 16000)),
+    Pause(1.0),
+    Stop(),
+    Fault("code", "message"),
+    Unknown("kind", "{}"),
+)
+
+every_dialect = pytest.mark.parametrize("dialect", REGISTER.values(), ids=REGISTER)
+
+
+def read(read_wire: Callable[[str], list[Event]], wire: str) -> list[Event] | None:
+    """Events, or None for a WireError; any other exception fails the test."""
+    try:
+        return read_wire(wire)
+    except WireError:
+        return None
+
+
+def test_every_dialect_is_under_contract() -> None:
+    """A new line in the register needs a line here."""
+    assert set(SPOKEN_BY) == set(REGISTER)
+    assert all(name == dialect.name for name, dialect in REGISTER.items())
+
+
+@every_dialect
+@given(data=st.data())
+def test_what_a_bot_says_is_what_we_read(dialect: type[Dialect], data: st.DataObject) -> None:
+    """Everything a simulated bot has words for arrives as it was said, from either side's instance."""
+    event = data.draw(SPOKEN_BY[dialect.name].from_bot)
+    for speaker, reader in ((Side.THEIRS, Side.OURS), (Side.OURS, Side.THEIRS)):
+        (wire,) = dialect(speaker).encode(event)
+        assert dialect(reader).decode(wire) == [event]
+
+
+@every_dialect
+@given(data=st.data())
+def test_what_we_say_is_what_a_bot_reads(dialect: type[Dialect], data: st.DataObject) -> None:
+    """Everything that a dialect knows arrives at the bot as it was said."""
+    if not dialect.knows:
+        return
+    event = data.draw(SPOKEN_BY[dialect.name].to_bot)
+    assert type(event) in dialect.knows
+    for speaker, reader in ((Side.OURS, Side.THEIRS), (Side.THEIRS, Side.OURS)):
+        (wire,) = dialect(speaker).encode(event)
+        assert dialect(reader).decode(wire) == [event]
+
+
+@every_dialect
+def test_what_a_dialect_has_no_word_for_is_told(dialect: type[Dialect]) -> None:
+    """Every event is either said or an UnspokenError; what it knows is always said."""
+    for event in EVERY_EVENT:
+        try:
+            assert dialect(Side.OURS).encode(event)
+        except UnspokenError:
+            assert type(event) not in dialect.knows
+
+
+def test_nobody_has_a_word_for_stop() -> None:
+    """No bot can be told to drop what it has: that's why the queue is ours, and nobody pretends otherwise."""
+    for dialect in REGISTER.values():
+        for event in (Stop(), Fault("code", "message")):
+            with pytest.raises(UnspokenError, match=type(event).__name__):
+                dialect(Side.OURS).encode(event)
+
+
+@every_dialect
+@given(data=st.data())
+def test_a_first_message_tells_its_dialect(dialect: type[Dialect], data: st.DataObject) -> None:
+    """Whatever a bot says first, its own dialect claims it and no other one does."""
+    event = data.draw(SPOKEN_BY[dialect.name].from_bot)
+    (wire,) = dialect(Side.THEIRS).encode(event)
+    assert [other for other in REGISTER.values() if other.claims(wire)] == [dialect]
+    recognised = recognise(wire)
+    assert isinstance(recognised, dialect)
+    assert recognised.decode(wire) == [event]
+
+
+@pytest.mark.parametrize("path", FIXTURES, ids=lambda path: path.stem)
+def test_the_vendors_pages_are_recognised(path: Path) -> None:
+    """The messages on a provider's own page are of that provider's dialect."""
+    recognised = recognise(path.read_text())
+    assert recognised is not None
+    assert path.stem.startswith(recognised.name)
+
+
+@pytest.mark.parametrize(
+    "wire", [b"", b'{"trigger": "x"}', "", "hello", "{}", "[]", "null", '{"event": "x"}', '"\ud800"']
+)
+def test_strangers_are_nobodys(wire: str | bytes) -> None:
+    """Binary frames, other people's JSON and no JSON at all are claimed by nobody."""
+    assert recognise(wire) is None
+
+
+def endure(dialect: type[Dialect], wire: str) -> None:
+    """Both sides answer with events or a WireError, and recognising never raises."""
+    for side in Side:
+        read(dialect(side).decode, wire)
+    recognise(wire)
+
+
+@every_dialect
+@given(wire=st.text())
+def test_text_is_survived(dialect: type[Dialect], wire: str) -> None:
+    """No text breaks a dialect."""
+    endure(dialect, wire)
+
+
+@every_dialect
+@given(wire=st.binary())
+def test_binary_frames_are_malformed(dialect: type[Dialect], wire: bytes) -> None:
+    """Both providers speak text only; bytes are never guessed at, also where they hold the right text."""
+    with pytest.raises(WireError, match=f"{len(wire)} bytes"):
+        dialect(Side.OURS).decode(wire)
+
+
+@every_dialect
+@given(wire=json_values.map(json.dumps))
+def test_any_json_is_survived(dialect: type[Dialect], wire: str) -> None:
+    """No shape of JSON breaks a dialect, infinities and NaN included."""
+    endure(dialect, wire)
+
+
+@every_dialect
+@given(data=st.data())
+def test_a_message_with_one_wrong_value_is_survived(dialect: type[Dialect], data: st.DataObject) -> None:
+    """A real message in which one value, however deep, is something else."""
+    path = data.draw(st.sampled_from([path for path in FIXTURES if path.stem.startswith(dialect.name)]))
+    message = json.loads(path.read_text())
+    place = message
+    key = data.draw(st.sampled_from(sorted(place)))
+    while isinstance(place[key], dict) and place[key] and data.draw(st.booleans()):
+        place = place[key]
+        key = data.draw(st.sampled_from(sorted(place)))
+    place[key] = data.draw(
+        json_values | st.sampled_from([10**400, 10**5000 - 1, -1, 1e308, "UklGRg=", "====", "\ud800"])
+    )
+    endure(dialect, dumps(message))
+
+
+@pytest.mark.parametrize("path", FIXTURES, ids=lambda path: path.stem)
+def test_a_message_cut_short_is_malformed(path: Path) -> None:
+    """However much of a real message is missing, it is one WireError."""
+    wire = path.read_text().rstrip()
+    dialect = REGISTER[path.stem.split("_")[0]]
+    for end in range(len(wire)):
+        assert read(dialect(Side.OURS).decode, wire[:end]) is None
+
+
+@every_dialect
+@pytest.mark.parametrize("around", ["{}", '{{"event":"transcript.data","data":{}}}', '{{"trigger":"x","data":{}}}'])
+@pytest.mark.parametrize("nested", ["[" * 200_000, '{"a":' * 200_000, "[" * 200_000 + "]" * 200_000])
+def test_deep_nesting_is_survived(dialect: type[Dialect], around: str, nested: str) -> None:
+    """A message that is nothing but brackets ends neither the process nor the connection."""
+    endure(dialect, around.format(nested))
+
+
+@given(st.text())
+def test_participants_and_tracks_of_ours_never_collide(participant: str) -> None:
+    """Who calls himself `mixed` or `spoken` has a track of his own, and the name comes back."""
+    track = participant_track(participant)
+    assert track not in {MIXED, SPOKEN}
+    assert track_participant(track) == participant
+
+
+@pytest.mark.parametrize("participant", [MIXED, SPOKEN, "=mixed", "==", "7"])
+def test_participants_called_like_our_tracks_come_back(participant: str) -> None:
+    """The names that collide or look as if they were changed already."""
+    track = participant_track(participant)
+    assert track not in {MIXED, SPOKEN}
+    assert track_participant(track) == participant
+
+
+def dumps(message: object) -> str:
+    """JSON with integers of any length, which json.dumps refuses to write out."""
+    if isinstance(message, dict):
+        return "{" + ",".join(f"{json.dumps(key)}:{dumps(value)}" for key, value in message.items()) + "}"
+    if isinstance(message, int) and not isinstance(message, bool) and message > 10**4000:
+        return "9" * 5000
+    return json.dumps(message)

@@ -1,0 +1,147 @@
+"""Renders docs/cli.md from the command tree; what stands above the mark is written by hand and kept.
+
+`python tests/reference.py` prints the page, `python tests/reference.py --write` writes it.
+"""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from collections.abc import Callable, Iterator
+from enum import Enum
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import Any, get_args, get_origin, get_type_hints
+
+import msgspec
+import typer
+from typer.models import ArgumentInfo, OptionInfo
+
+from audiotap.commands.app import app
+from audiotap.commands.settings import variable
+
+PAGE = Path(__file__).resolve().parent.parent / "docs" / "cli.md"
+MARK = "<!-- Everything below is generated: python tests/reference.py --write -->"
+WORDS: dict[object, str] = {str: "text", int: "whole number", float: "number", Path: "path", bool: "flag"}
+
+
+class Parameter(msgspec.Struct, frozen=True):
+    """One argument or option as a user meets it."""
+
+    name: str
+    info: ArgumentInfo | OptionInfo
+    kind: Any
+    many: bool
+    default: Any
+
+    @property
+    def spelling(self) -> str:
+        """What is typed: FILE, --port, --json."""
+        if isinstance(self.info, ArgumentInfo):
+            return self.name.upper()
+        return ", ".join(self.info.param_decls or (f"--{self.name.replace('_', '-')}",))
+
+    @property
+    def type(self) -> str:
+        """What it takes, in words."""
+        if issubclass(self.kind, Enum):
+            return " or ".join(f"`{choice.value}`" for choice in self.kind)
+        word = WORDS[self.kind] + _limits(self.info.min, self.info.max)
+        return f"{word}, repeatable" if self.many else word
+
+    @property
+    def shown_default(self) -> str:
+        """Empty where there is none to tell."""
+        if self.kind is bool or self.default is None or self.default == "":
+            return ""
+        return f"`{self.default.value if isinstance(self.default, Enum) else self.default}`"
+
+
+def _limits(low: float | None, high: float | None) -> str:
+    if low is None and high is None:
+        return ""
+    if high is None:
+        return f" ≥ {low:g}"
+    return f" ≤ {high:g}" if low is None else f", {low:g} to {high:g}"
+
+
+def render(head: str) -> str:
+    """The page: the hand-written head, then every command."""
+    sections = [_section(name, callback) for name, callback in _commands(app, "")]
+    return "\n".join([head.rstrip("\n"), "", MARK, "", "## Commands", "", *sections])
+
+
+def head() -> str:
+    """What is written by hand."""
+    return PAGE.read_text("utf-8").partition(MARK)[0]
+
+
+def _commands(group: typer.Typer, prefix: str) -> Iterator[tuple[str, Callable[..., Any]]]:
+    for command in group.registered_commands:
+        if command.callback is not None:
+            yield f"{prefix}{command.name}", command.callback
+    for inner in group.registered_groups:
+        if inner.typer_instance is not None:
+            yield from _commands(inner.typer_instance, f"{prefix}{inner.name} ")
+
+
+def _section(name: str, callback: Callable[..., Any]) -> str:
+    parameters = list(_parameters(callback))
+    arguments = [one for one in parameters if isinstance(one.info, ArgumentInfo)]
+    options = [one for one in parameters if isinstance(one.info, OptionInfo)]
+    usage = " ".join(["audiotap", name, *(one.spelling for one in arguments), *(["[OPTIONS]"] if options else [])])
+    about, examples = _help(callback)
+    lines = [f"### audiotap {name}", "", "```", usage, "```", "", about, ""]
+    if examples:
+        lines += ["```sh", *examples, "```", ""]
+    if arguments:
+        lines += ["| argument | takes | meaning |", "|---|---|---|"]
+        lines += [f"| `{one.spelling}` | {one.type} | {_cell(one.info.help)} |" for one in arguments]
+        lines.append("")
+    lines += ["| option | takes | default | meaning | variable |", "|---|---|---|---|---|"]
+    lines += [_row(name, one) for one in options]
+    return "\n".join([*lines, ""])
+
+
+def _row(command: str, option: Parameter) -> str:
+    """An option's line; lists have no variable, only flags and settings files hold several."""
+    name = "" if option.many else f"`{variable(command.replace(' ', '.'), option.name)}`"
+    return f"| `{option.spelling}` | {option.type} | {option.shown_default} | {_cell(option.info.help)} | {name} |"
+
+
+def _help(callback: Callable[..., Any]) -> tuple[str, list[str]]:
+    """A docstring as its prose and its examples."""
+    text = inspect.cleandoc(callback.__doc__ or "")
+    prose, _, examples = text.replace("Example:\n", "Examples:\n").partition("Examples:\n")
+    paragraphs = [" ".join(paragraph.split()) for paragraph in prose.split("\n\n")]
+    return "\n\n".join(filter(None, paragraphs)), [line.strip() for line in examples.splitlines() if line.strip()]
+
+
+def _parameters(callback: Callable[..., Any]) -> Iterator[Parameter]:
+    hints = get_type_hints(callback, include_extras=True)
+    for name, parameter in inspect.signature(callback).parameters.items():
+        annotation, info = get_args(hints[name])
+        kind, many = _plain(annotation)
+        default = None if parameter.default is inspect.Parameter.empty else parameter.default
+        yield Parameter(name, info, kind, many, default)
+
+
+def _plain(annotation: Any) -> tuple[Any, bool]:
+    """`list[Path] | None` as (Path, True), `int | None` as (int, False)."""
+    if get_origin(annotation) is UnionType:
+        (annotation,) = (one for one in get_args(annotation) if one is not NoneType)
+    if get_origin(annotation) is list:
+        return get_args(annotation)[0], True
+    return annotation, False
+
+
+def _cell(text: str | None) -> str:
+    return (text or "").replace("|", "\\|")
+
+
+if __name__ == "__main__":
+    page = render(head())
+    if "--write" in sys.argv[1:]:
+        PAGE.write_text(page, "utf-8")
+    else:
+        sys.stdout.write(page)

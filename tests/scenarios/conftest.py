@@ -1,0 +1,22 @@
+"""Every scenario has a place of its own, and leaves no process behind."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from tests.scenarios.harness import Place
+
+
+@pytest.fixture
+async def place(tmp_path: Path) -> AsyncIterator[Place]:
+    """A working folder, and a runtime folder whose path is short enough for a Unix socket."""
+    runtime = Path(tempfile.mkdtemp(prefix="at-", dir="/tmp"))
+    place = Place(tmp_path, runtime)
+    yield place
+    for running in place.started:
+        await running.kill()
+    shutil.rmtree(runtime)

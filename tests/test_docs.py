@@ -1,0 +1,121 @@
+"""The documentation is true: generated pages are up to date, links resolve, and nothing a user can meet is left out."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import get_args
+
+import msgspec
+import pytest
+from tests import reference
+
+from audiotap.audio import Chunk
+from audiotap.dialects import REGISTER
+from audiotap.errors import Exit
+from audiotap.events import Heard
+from audiotap.reports import Report
+from audiotap.session import Session, Timing
+from audiotap.sinks.recording import Recording
+
+ROOT = Path(__file__).resolve().parent.parent
+DOCS = ROOT / "docs"
+PAGES = sorted([*DOCS.rglob("*.md"), ROOT / "README.md"])
+LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)")
+FENCE = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
+HEADING = re.compile(r"^#+ +(.*)$", re.MULTILINE)
+
+
+def test_cli_page_is_what_the_commands_say() -> None:
+    """docs/cli.md is generated: `python tests/reference.py --write` brings it up to date."""
+    assert reference.PAGE.read_text("utf-8") == reference.render(reference.head())
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_relative_links_resolve(page: Path) -> None:
+    """Every link to a file leads to one, and every link to a heading to a heading."""
+    broken = [link for link in _links(page) if not _resolves(page, link)]
+    assert not broken
+
+
+@pytest.mark.parametrize("name", REGISTER)
+def test_every_dialect_has_its_page(name: str) -> None:
+    """A provider that is read is also explained, and what is doubtful about it is said."""
+    text = (DOCS / "dialects" / f"{name}.md").read_text("utf-8")
+    assert "## Doubtful" in text
+    assert f"--provider {name}" in text
+    assert f"{name}.py" in _page("architecture.md")
+
+
+def test_every_pause_is_explained() -> None:
+    """Each dialect's page has all the words it has for a pause."""
+    for name, dialect in REGISTER.items():
+        text = (DOCS / "dialects" / f"{name}.md").read_text("utf-8")
+        assert [word for word in dialect.spellings if f"`{word}`" not in text] == []
+
+
+def test_every_manifest_field_is_explained(tmp_path: Path) -> None:
+    """Whatever a manifest holds stands in the tables of docs/recording.md."""
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+    session = Session(("attendee", "bot_1"), Timing(), now)
+    session.place(Heard("bot_1", "mixed", Chunk(bytes(320), 16000), at=0.0), now=0.0)
+    manifest = Recording(tmp_path, "wav", session.summary(ended=now), lambda _: None).manifest()
+    fields = [*manifest, *manifest["tracks"][0]]
+    assert _unexplained(fields) == []
+
+
+def test_every_json_event_is_explained() -> None:
+    """Whatever `listen --json` prints stands in the tables of docs/recording.md."""
+    for report in get_args(Report):
+        config = report.__struct_config__
+        fields = [field.name for field in msgspec.structs.fields(report)]
+        (row,) = (line for line in _page("recording.md").splitlines() if line.startswith(f"| `{config.tag}` |"))
+        assert re.findall(r"`(\w+)`", row.split("|")[3]) == fields
+        assert _unexplained(fields) == []
+
+
+def test_every_exit_status_is_explained() -> None:
+    """The table of docs/cli.md has all of them and no other."""
+    table = _page("cli.md").partition("## Exit status")[2].partition("\n## ")[0]
+    assert [int(status) for status in re.findall(r"^\| (\d+) \|", table, re.MULTILINE)] == [*Exit]
+
+
+def test_architecture_names_every_module() -> None:
+    """The tree in docs/architecture.md is the tree."""
+    tree = _page("architecture.md")
+    package = ROOT / "cli" / "audiotap"
+    modules = [path for path in package.rglob("*.py") if path.name != "__init__.py"]
+    assert [str(path.relative_to(package)) for path in modules if not re.search(rf"\b{path.name}\b", tree)] == []
+    told = set(re.findall(r"\b(\w+\.py)\b", tree.partition("## The tree")[2].partition("Who enforces")[0]))
+    assert told - {path.name for path in package.rglob("*.py")} == set()
+
+
+def _page(name: str) -> str:
+    return (DOCS / name).read_text("utf-8")
+
+
+def _unexplained(fields: list[str]) -> list[str]:
+    """Fields that no table of docs/recording.md begins a row with."""
+    rows = [line.split("|")[1] for line in _page("recording.md").splitlines() if line.startswith("| `")]
+    known = {word for row in rows for word in re.findall(r"`([\w.]+)`", row)}
+    return [field for field in fields if field not in known]
+
+
+def _links(page: Path) -> list[str]:
+    text = FENCE.sub("", page.read_text("utf-8"))
+    return [link for link in LINK.findall(text) if not re.match(r"[a-z]+:", link)]
+
+
+def _resolves(page: Path, link: str) -> bool:
+    path, _, anchor = link.partition("#")
+    target = page.parent / path if path else page
+    if not target.exists():
+        return False
+    return not anchor or anchor in _anchors(target)
+
+
+def _anchors(page: Path) -> set[str]:
+    """Headings as forges make anchors of them: small letters, no punctuation, spaces as hyphens."""
+    headings = HEADING.findall(FENCE.sub("", page.read_text("utf-8")))
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
