@@ -346,5 +346,5 @@ def test_text_on_a_pipe_is_told_with_a_hint(pipe: tuple[BinaryIO, BinaryIO]) -> 
     sink.write(b"not audio")
     sink.close()
     with pytest.raises(AudioFileError, match="standard input") as caught:
-        read_stream(source)
+        next(read_stream(source))
     assert "--raw" in caught.value.hint

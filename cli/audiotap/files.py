@@ -30,7 +30,8 @@ _HASH_LENGTH = 8
 def read_audio(path: Path) -> Iterator[Chunk]:
     """Any file libsndfile reads, as mono chunks of half a second at the file's own rate.
 
-    Raises AudioFileError, before the first chunk, when it's missing, no file, or no audio.
+    Raises AudioFileError when it's missing, a folder, or no audio: at once for a file, at the first chunk for what
+    may block (a named pipe).
     """
     try:
         kind = path.stat().st_mode
@@ -38,6 +39,8 @@ def read_audio(path: Path) -> Iterator[Chunk]:
         raise AudioFileError(f"cannot read {path}: {error.strerror}", "check the path") from error
     if stat.S_ISDIR(kind):
         raise AudioFileError(f"{path} is a folder", "name an audio file in it")
+    if not stat.S_ISREG(kind):
+        return _later(str(path), str(path))
     return _chunks(str(path), str(path))
 
 
@@ -45,10 +48,15 @@ def read_stream(stream: IO[bytes], raw_rate: int | None = None) -> Iterator[Chun
     """Audio from a pipe, as mono chunks as they arrive; bare S16LE when `raw_rate` is given.
 
     The pipe itself is handed to libsndfile, which streams the formats that need no seeking (WAV, AU, FLAC, MP3).
+    Nothing is read before the first chunk is asked for; what is no audio is an AudioFileError then.
     """
     if raw_rate is not None:
         return _raw_chunks(stream, raw_rate)
-    return _chunks(stream.fileno(), "standard input")
+    return _later(stream.fileno(), "standard input")
+
+
+def _later(source: str | int, label: str) -> Iterator[Chunk]:
+    yield from _chunks(source, label)
 
 
 class _FrontToBack(soundfile.SoundFile):  # type: ignore[misc]

@@ -175,6 +175,15 @@ async def test_a_rate_that_changes_is_resampled_to_the_tracks(place: Place) -> N
     assert ended.status == 0
 
 
+async def test_a_rate_that_stays_changed_loses_no_end(place: Place) -> None:
+    """What the resampler still holds when the session ends is written, too."""
+    slow = tone(1, 8000)
+    wires = [attendee(slow[n * 800 : (n + 1) * 800], 1.1 + n / 10, sample_rate=8000) for n in range(10)]
+    recording, _, _ = await hear(place, *good(), *wires)
+    assert abs(len(recording.samples("mixed")) - 2 * RATE) <= RATE // 1000
+    assert np.abs(recording.samples("mixed")[-RATE // 20 :]).max() > 7000
+
+
 async def test_a_missing_sample_rate_is_16000(place: Place) -> None:
     """The first days' messages had none."""
     recording, _, _ = await hear(place, *good(sample_rate=None))
@@ -236,6 +245,16 @@ async def test_an_unknown_first_message_is_waited_out(place: Place, first: str |
     assert_same(recording.samples("mixed"), SOUND)
     assert len(listener.warnings()) == 1
     assert "not of Attendee or Recall" in listener.warnings()[0]
+
+
+async def test_a_malformed_message_is_told_after_a_strange_one(place: Place) -> None:
+    """One is of another language, the other is of this one and broken: both are told, both are counted."""
+    recording, listener, _ = await hear(place, "hello", *between(good(), broken(chunk="!")))
+    assert recording.manifest["malformed"] == 2
+    assert [warning.split(",")[0].split(";")[0] for warning in listener.warnings()] == [
+        "a message that is not of Attendee or Recall",
+        "malformed message",
+    ]
 
 
 HOSTILE = [

@@ -257,6 +257,31 @@ async def test_ctrl_c_drops_the_rest(place: Place) -> None:
 # Whom one speaks to
 
 
+@pytest.mark.parametrize("begin", [0, 20000], ids=["before its header", "in the middle"])
+async def test_ctrl_c_while_standard_input_says_nothing(place: Place, begin: int) -> None:
+    """A pipe that stays open and silent does not keep the command from ending."""
+    listener, _ = await meeting(place)
+    speaker = await place.start("speak", "-", stdin=PIPE)
+    assert speaker.process.stdin is not None
+    if begin:
+        speaker.process.stdin.write(write(place.folder / "speech.wav", ramp(2)).read_bytes()[:begin])
+        await begins(listener)
+    else:
+        await speaker.says("speaking to")
+    ended = await speaker.stop()
+    assert ended.status == 130
+
+
+async def test_standard_input_that_is_no_audio(place: Place) -> None:
+    """It is told as for a file."""
+    await meeting(place)
+    speaker = await place.start("speak", "-", stdin=PIPE)
+    await speaker.feed(b"hello, world\n" * 1000)
+    ended = await speaker.ended()
+    assert ended.status == 2
+    assert "cannot read standard input as audio" in ended.err
+
+
 async def test_nobody_to_speak_to(place: Place) -> None:
     """No listener, no bot, a Recall bot: exit status 4 and what to do about it."""
     ended = await place.run("speak", HELLO)
@@ -401,6 +426,22 @@ async def test_speech_goes_on_when_the_bot_comes_back(place: Place) -> None:
     rest = np.concatenate(after)
     assert_same(rest, sound[-len(rest) :])
     assert len(rest) >= len(sound) - RATE // 2 - 2 * LEAD * RATE
+
+
+async def test_pause_and_stop_while_the_bot_is_away(place: Place) -> None:
+    """Our queue obeys at once, also while nobody is there to be told."""
+    listener = await place.listen("--linger", DEADLINE)
+    async with connect(listener.url) as bot:
+        await bot.send(attendee(ramp(0.1), 0.1))
+        await listener.event("track.started")
+        speaker = await place.start("speak", write(place.folder / "speech.wav", ramp(3)))
+        await receive(bot)
+    await speaker.says("waiting for the bot to come back")
+    paused = await place.run("pause", 1000, "--json")
+    assert paused.json == {"session": "bot_1", "paused": 1.0, "told": False}
+    stopped = await place.run("stop", "--json")
+    assert stopped.json["dropped"] > 2
+    assert (await speaker.ended()).status == 1
 
 
 async def receive(bot: ClientConnection) -> str:

@@ -75,6 +75,30 @@ def samples(path: Path) -> list[int]:
 # Where everything lies
 
 
+def test_a_bot_that_is_back_within_a_batch_is_recorded_anew(tmp_path: Path) -> None:
+    """The end of one session and the beginning of the next, with the same id, come in one batch: two folders."""
+    before, after = Call(tmp_path), Call(tmp_path)
+    first, second = before.heard(0.0), after.heard(0.0)
+    before.recorder.write(
+        [
+            before.session.summary(),
+            first,
+            before.session.summary(ended=ENDED),
+            after.session.summary(),
+            second,
+            after.session.summary(ended=ENDED),
+        ]
+    )
+    folders = [Path(str(report.path)) for report in before.told(SessionFinished)]
+    assert [folder.name for folder in folders] == [
+        "20260102T030405Z_attendee_bot_1",
+        "20260102T030405Z_attendee_bot_1-2",
+    ]
+    assert [samples(folder / "mixed.wav") for folder in folders] == [
+        list(values(item.chunk.pcm)) for item in (first, second)
+    ]
+
+
 def test_a_recording_is_a_folder_with_a_file_per_track(tmp_path: Path) -> None:
     """The mix, every participant with id and name, the event log, and the manifest; nothing else."""
     call = Call(tmp_path)

@@ -28,7 +28,7 @@ ENDLESS = 1e7
 def speak(file: str, raw: int | None, target: Target, *, json: bool) -> None:
     """Speak a file, or standard input where it is `-`; AudiotapError when it was stopped or interrupted."""
     chunks = _source(file, raw)
-    total = None if file == "-" else _duration(file)
+    total = _duration(Path(file))
     finished = run(_speak(chunks, total, target, json=json))
     if json:
         emit({"sent": round(finished.sent, 3), "stopped": finished.stopped})
@@ -89,8 +89,10 @@ def _source(file: str, raw: int | None) -> Iterator[Chunk]:
     return read_audio(Path(file))
 
 
-def _duration(file: str) -> float | None:
-    """Seconds of a file, where it can tell."""
+def _duration(file: Path) -> float | None:
+    """Seconds of a file, where it can tell; a pipe cannot."""
+    if not file.is_file():
+        return None
     seconds = float(soundfile.info(file).duration)
     return seconds if seconds < ENDLESS else None
 

@@ -30,7 +30,7 @@ class SpeakProgress:
         self.sent = 0.0
         self._to = printable(to.session)
         self._total = total
-        self._state = ""
+        self._state = "playing"
         self._quiet = quiet
         self._bar: Progress | None = None
         if not quiet and os.isatty(2):
@@ -49,6 +49,8 @@ class SpeakProgress:
     def __enter__(self) -> Self:
         if self._bar is not None:
             self._bar.start()
+        elif not self._quiet:
+            talk(f"speaking to {self._to}")
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -34,6 +34,7 @@ from audiotap.events import (
 )
 from audiotap.net.control import say
 from audiotap.net.peer import dial_control
+from audiotap.net.tasks import from_thread
 
 T = TypeVar("T")
 RETRY_SECONDS = 0.2
@@ -103,27 +104,31 @@ class Attachment:
         return await self._done()
 
     async def speak(self, chunks: Iterator[Chunk], progress: Callable[[Progress], None]) -> Finished:
-        """Send speech and return when it's over; cancelling drops what is queued of it."""
+        """Send speech and return when it's over; cancelling drops what is queued of it. Raises what reading raises."""
         sending = asyncio.create_task(self._send(chunks))
+        hearing = asyncio.create_task(self._follow(progress))
         try:
-            while True:
-                event = await _hear(self.connection)
-                match event:
-                    case Progress():
-                        progress(event)
-                    case Finished():
-                        return event
-                if sending.done() and sending.exception() is not None:
-                    await sending
+            await asyncio.wait({sending, hearing}, return_when=asyncio.FIRST_COMPLETED)
+            if not hearing.done():
+                await sending
+            return await hearing
         finally:
             sending.cancel()
-            await asyncio.gather(sending, return_exceptions=True)
+            hearing.cancel()
+            await asyncio.gather(sending, hearing, return_exceptions=True)
             self.connection.transport.abort()  # a listener that holds speech back would read a farewell much later
 
     async def _send(self, chunks: Iterator[Chunk]) -> None:
-        while (chunk := await asyncio.to_thread(next, chunks, None)) is not None:
-            await say(self.connection, Speak(chunk))
-        await say(self.connection, Finish())
+        with suppress(ConnectionClosed):
+            async for chunk in from_thread(chunks):
+                await say(self.connection, Speak(chunk))
+            await say(self.connection, Finish())
+
+    async def _follow(self, progress: Callable[[Progress], None]) -> Finished:
+        while not isinstance(event := await _hear(self.connection), Finished):
+            if isinstance(event, Progress):
+                progress(event)
+        return event
 
     async def _done(self) -> Done:
         return _expect(await _hear(self.connection), Done)

@@ -1,9 +1,11 @@
-"""Tasks that race an event."""
+"""Tasks that race: work against its end, an event against time, a thread that reads against nothing at all."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+import threading
+from collections.abc import AsyncIterator, Coroutine, Iterator
+from contextlib import suppress
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -22,6 +24,40 @@ async def first_of(work: Coroutine[Any, Any, T], end: Coroutine[Any, Any, object
         working.cancel()
         waiting.cancel()
         await asyncio.gather(working, waiting, return_exceptions=True)
+
+
+async def from_thread(items: Iterator[T], ahead: int = 2) -> AsyncIterator[T]:
+    """The items of an iterator that may block, read by a thread of its own, at most `ahead` of them in advance.
+
+    What the iterator raises is raised here. A read that never returns does not hold up the end of the program.
+    """
+    loop = asyncio.get_running_loop()
+    told: asyncio.Queue[tuple[T | None, Exception | None]] = asyncio.Queue()
+    room = threading.Semaphore(ahead)
+
+    def tell(item: T | None, error: Exception | None) -> None:
+        loop.call_soon_threadsafe(told.put_nowait, (item, error))
+
+    def read() -> None:
+        with suppress(RuntimeError):  # the loop is closed, so nobody wants to know
+            try:
+                for item in items:
+                    room.acquire()
+                    tell(item, None)
+            except Exception as error:  # noqa: BLE001 - raised again where the items are wanted
+                tell(None, error)
+            else:
+                tell(None, None)
+
+    threading.Thread(target=read, name="audiotap-reader", daemon=True).start()
+    while True:
+        item, error = await told.get()
+        if error is not None:
+            raise error
+        if item is None:
+            return
+        room.release()
+        yield item
 
 
 async def wait_for(event: asyncio.Event, seconds: float | None) -> bool:

@@ -6,8 +6,9 @@ docs/recording.md describes the format; what is written here and what stands the
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
+from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import Any, Literal
@@ -46,16 +47,21 @@ class Recorder:
     def write(self, items: Sequence[Item]) -> None:
         """Take a batch; what is contiguous on a track becomes one write."""
         for key, batch in _by_session(items).items():
-            for item in batch:
-                if isinstance(item, Summary):
-                    recording = self._recordings.get(key)
-                    if recording is None:
-                        recording = self._recordings[key] = Recording(self.out, self.form, item, self._tell)
-                    recording.summary = item
-            self._recordings[key].write(batch)
-            self.failed |= self._recordings[key].lost > 0
-            if self._recordings[key].summary.ended is not None:
-                self._recordings.pop(key).finish()
+            for part in _up_to_ends(batch):
+                self._write_part(key, part)
+
+    def _write_part(self, key: SessionKey, part: Sequence[Item]) -> None:
+        """Write what belongs to one recording; its end may be the last item."""
+        for item in part:
+            if isinstance(item, Summary):
+                if key not in self._recordings:
+                    self._recordings[key] = Recording(self.out, self.form, item, self._tell)
+                self._recordings[key].summary = item
+        recording = self._recordings[key]
+        recording.write(part)
+        if recording.summary.ended is not None:
+            self._recordings.pop(key).finish()
+        self.failed |= recording.lost > 0
 
     def close(self) -> None:
         """Close whatever is still open; a session that was told to end was finished already."""
@@ -75,7 +81,6 @@ class Recording:
         self._files: dict[str, RawWriter] = {}
         self._names = Names()
         self._given: dict[str, str] = {}
-        self._told_tracks: set[str] = set()
         self._complained = False
         self._log: int | None = None
         self._path = out / session_folder(summary)
@@ -129,7 +134,7 @@ class Recording:
                 return
             file = self._files[track]
         for position, pcm in pieces:
-            self._try(lambda position=position, pcm=pcm: file.write(position, pcm), len(pcm) // SAMPLE_BYTES)  # type: ignore[misc]
+            self._try(partial(file.write, position, pcm), len(pcm) // SAMPLE_BYTES)
 
     def _open_track(self, track: str) -> None:
         if self.path is None:
@@ -274,6 +279,18 @@ def _by_session(items: Sequence[Item]) -> dict[SessionKey, list[Item]]:
     for item in items:
         sessions.setdefault(item.session, []).append(item)
     return sessions
+
+
+def _up_to_ends(batch: list[Item]) -> Iterator[list[Item]]:
+    """A session's batch in parts that end where a recording does: its bot may be back within the same batch."""
+    part: list[Item] = []
+    for item in batch:
+        part.append(item)
+        if isinstance(item, Summary) and item.ended is not None:
+            yield part
+            part = []
+    if part:
+        yield part
 
 
 def _runs(batch: Sequence[Item]) -> tuple[dict[str, list[tuple[int, bytes]]], list[bytes], bool]:
