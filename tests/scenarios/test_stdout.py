@@ -79,6 +79,20 @@ async def test_a_reader_that_goes_away(place: Place) -> None:
     assert ended.status == 0
 
 
+async def test_a_reader_that_never_reads(place: Place) -> None:
+    """A full pipe holds up neither the recording nor the end."""
+    never_read, stdout = os.pipe()
+    listener, url = await piped(place, stdout=stdout)
+    os.close(stdout)
+    sound = ramp(10)
+    await call(url, *(attendee(piece, (n + 1) / 10) for n, piece in enumerate(chunks(sound))))
+    await listener.says("session finished")
+    ended = await listener.stop()
+    os.close(never_read)
+    assert ended.status == 0
+    assert_same(read(next(place.out.glob("*/mixed.wav"))), sound)
+
+
 async def test_bare_samples_in_files(place: Place) -> None:
     """--format bin writes what the WAV would hold, and prints the command that plays it."""
     listener = await place.listen("--format", "bin")

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Protocol
 
+from audiotap.net.tasks import Worker
 from audiotap.reports import Failed, Odd, Report
 from audiotap.session import Placed
 from audiotap.sinks.base import Item, Sink
 
 BATCH_SECONDS = 0.05
 """How long items gather before a thread writes them: what a kill can cost, against a thread hop per chunk."""
+PATIENCE_SECONDS = 1.0
+"""How long the end waits for a sink that isn't required."""
 LIMIT = 64 * 1024 * 1024
 """Bytes of audio that wait for a sink; more hold the bots back (required) or are dropped."""
 
@@ -63,7 +66,7 @@ class BatchLane:
         self._some = asyncio.Event()
         self._free = asyncio.Event()
         self._free.set()
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"audiotap-{name}")
+        self._worker = Worker(f"audiotap: {name}")
         self._task = asyncio.create_task(self._run(), name=f"lane {name}")
 
     def put(self, item: Item) -> None:
@@ -85,31 +88,34 @@ class BatchLane:
             await self._free.wait()
 
     async def close(self) -> None:
+        """Hand over what waits, then close the sink; one that isn't required and stuck is left behind."""
         self._closing = True
         self._some.set()
-        await self._task
-        await asyncio.get_running_loop().run_in_executor(self._thread, self._sink.close)
-        self._thread.shutdown()
+        await asyncio.wait({self._task}, timeout=None if self._sink.required else PATIENCE_SECONDS)
+        if self._task.done():
+            await self._worker.do(self._sink.close)
+        self._task.cancel()
+        self._worker.stop()
 
     async def _run(self) -> None:
-        loop = asyncio.get_running_loop()
         while not (self._closing and not self._items):
             await self._some.wait()
             if not self._closing:
                 await asyncio.sleep(BATCH_SECONDS)
             batch, self._items = self._items, []
-            self._some.clear()
-            if self._closing:
-                self._some.set()
-            if not batch:
-                continue
-            try:
-                await loop.run_in_executor(self._thread, self._sink.write, batch)
-            except Exception as error:  # noqa: BLE001 - whatever a sink throws must not stop the other sinks
-                self._fail(error)
-            self._bytes -= sum(len(item.chunk.pcm) for item in batch if isinstance(item, Placed))
-            if self._bytes <= self._limit:
-                self._free.set()
+            if not self._closing:
+                self._some.clear()
+            if batch:
+                await self._hand_over(batch)
+
+    async def _hand_over(self, batch: list[Item]) -> None:
+        try:
+            await self._worker.do(partial(self._sink.write, batch))
+        except Exception as error:  # noqa: BLE001 - whatever a sink throws must not stop the other sinks
+            self._fail(error)
+        self._bytes -= sum(len(item.chunk.pcm) for item in batch if isinstance(item, Placed))
+        if self._bytes <= self._limit:
+            self._free.set()
 
     def _drop(self) -> None:
         if not self.dropped:

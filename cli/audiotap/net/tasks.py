@@ -1,11 +1,12 @@
-"""Tasks that race: work against its end, an event against time, a thread that reads against nothing at all."""
+"""Tasks and threads: work that races its end, and work that may block in a thread of its own."""
 
 from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import suppress
+from queue import SimpleQueue
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -58,6 +59,53 @@ async def from_thread(items: Iterator[T], ahead: int = 2) -> AsyncIterator[T]:
             return
         room.release()
         yield item
+
+
+class Worker:
+    """A thread that does one thing after the other for the event loop.
+
+    Unlike an executor's threads it does not hold up the end of the program when something in it never returns.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._jobs: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
+        threading.Thread(target=self._work, name=name, daemon=True).start()
+
+    def do(self, work: Callable[[], None]) -> asyncio.Future[None]:
+        """Have something done; the future has what it raised."""
+        done: asyncio.Future[None] = self._loop.create_future()
+
+        def job() -> None:
+            try:
+                work()
+            except Exception as error:  # noqa: BLE001 - raised again where the future is awaited
+                self._settle(done, error)
+            else:
+                self._settle(done, None)
+
+        self._jobs.put(job)
+        return done
+
+    def stop(self) -> None:
+        """End the thread when everything before is done."""
+        self._jobs.put(None)
+
+    def _settle(self, done: asyncio.Future[None], error: Exception | None) -> None:
+        def settle() -> None:
+            if done.cancelled():
+                return
+            if error is None:
+                done.set_result(None)
+            else:
+                done.set_exception(error)
+
+        with suppress(RuntimeError):  # the loop is closed, so nobody wants to know
+            self._loop.call_soon_threadsafe(settle)
+
+    def _work(self) -> None:
+        while (job := self._jobs.get()) is not None:
+            job()
 
 
 async def wait_for(event: asyncio.Event, seconds: float | None) -> bool:
