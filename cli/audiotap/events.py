@@ -96,6 +96,11 @@ class Attach(msgspec.Struct, frozen=True, tag="attach"):
     away: bool = False
 
 
+def is_meant(bot: str, *ids: str | None) -> bool:
+    """Whether `bot`, as an Attach names it, is one of a session's ids, or the beginning of one."""
+    return any(known.startswith(bot) for known in ids if known)
+
+
 class Attached(msgspec.Struct, frozen=True, tag="attached"):
     """The bot that was chosen, and the rate at which it is spoken to."""
 

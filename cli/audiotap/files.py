@@ -127,7 +127,7 @@ class RawWriter:
         self.path = path
         self.rate = rate
         self.samples = 0
-        self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o600)
+        self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
 
     def write(self, position: int, pcm: bytes) -> None:
         """Put S16LE at a position. OSError when the disk refuses; the file stays as true as it was."""

@@ -211,7 +211,10 @@ class Track:
 
 
 class Session:
-    """One bot in one meeting: its tracks on one time line, over any number of connections."""
+    """One bot in one meeting: its tracks on one time line, over any number of connections.
+
+    `head` is the furthest point that a heard track has reached, in seconds from the origin.
+    """
 
     def __init__(self, key: SessionKey, timing: Timing, started: datetime, bot: str | None = None) -> None:
         self.key = key
@@ -225,7 +228,7 @@ class Session:
         self._shift = 0.0
         self._arrival: float | None = None
         self._heard_at: float | None = None
-        self._head = 0.0
+        self.head = 0.0
         self._jitter = 0.0
 
     def place(self, heard: Heard, now: float) -> Placed | None:
@@ -283,8 +286,7 @@ class Session:
         for track in self.tracks.values():
             chunk = Chunk(track.intake.rest(), track.rate)
             if chunk.pcm:
-                elapsed = 0.0 if track.start is None else track.head
-                ends.append(Placed(self.key, track.track, track.place(elapsed, chunk.samples, 0.0), chunk))
+                ends.append(Placed(self.key, track.track, track.place(track.head, chunk.samples, 0.0), chunk))
         return ends
 
     def _logged(self, occurred: Occurred) -> Logged:
@@ -315,17 +317,12 @@ class Session:
             tuple(track.summary() for track in self.tracks.values() if track.start is not None),
         )
 
-    @property
-    def head(self) -> float:
-        """The furthest point that a heard track has reached, in seconds from the origin."""
-        return self._head
-
     def _elapsed(self, track: Track, heard: Heard, held: float, now: float) -> tuple[float, float]:
         """Seconds from the origin, and the jitter to forgive."""
         if heard.at is None or not abs(heard.at) < MAX_TIME:
             track.counts.untimed += 1
             arrived = now - self._arrival - heard.chunk.seconds - held if self._arrival is not None else 0.0
-            return max(arrived, 0.0 if track.start is None else track.head), UNTIMED_TOLERANCE
+            return max(arrived, track.head), UNTIMED_TOLERANCE
         if self._origin is None:
             self._origin = heard.at - self.head
         since = heard.at - held - self._origin
@@ -351,7 +348,7 @@ class Session:
 
     def _is_jump(self, track: Track, elapsed: float, now: float) -> bool:
         """Whether a time is absurd: far behind its track, or ahead by more than can have passed."""
-        ahead = elapsed - (self.head if track.start is None else track.head)
+        ahead = elapsed - self._expected(track)
         if ahead > MAX_GAP:
             passed = now - self._heard_at if self._heard_at is not None else 0.0
             return ahead > 2 * passed
@@ -364,13 +361,17 @@ class Session:
             track.notices.append("the bot's clock jumped; the recording goes on without a hole")
         if track.shift != self._shift and not self._is_jump(track, since - self._shift, now):
             return self._shift
-        self._shift = since - (self.head if track.start is None else track.head)
+        self._shift = since - self._expected(track)
         return self._shift
+
+    def _expected(self, track: Track) -> float:
+        """Where a track goes on, in seconds from the origin; a new one begins where the others are."""
+        return self.head if track.start is None else track.head
 
     def _follow(self, end: float, now: float) -> None:
         """Keep the time of our clock at the origin, by which speech and untimed chunks are placed."""
         self._heard_at = now
-        self._head = max(self._head, end)
-        arrival = now - self._head
+        self.head = max(self.head, end)
+        arrival = now - self.head
         if self._arrival is None or abs(arrival - self._arrival) > CLOCK_SLACK:
             self._arrival = arrival

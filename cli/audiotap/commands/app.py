@@ -44,9 +44,9 @@ def root(
     """Tap and record the audio of meeting bots and voice agents."""
 
 
-def schema() -> settings.Schema:
-    """The options of every command, as a settings file may name them: with `-` or with `_`."""
-    return dict(_options(typer.main.get_command(app), ""))
+def schema(command: Any) -> settings.Schema:
+    """The options of every command below one, as a settings file may name them: with `-` or with `_`."""
+    return dict(_options(command, ""))
 
 
 def _options(command: Any, prefix: str) -> list[tuple[str, dict[str, bool]]]:
@@ -62,8 +62,8 @@ def _options(command: Any, prefix: str) -> list[tuple[str, dict[str, bool]]]:
 def main() -> None:
     """Run the command line; every expected error ends as one clear line and its exit status."""
     try:
-        defaults = settings.load(schema())
-        app(prog_name="audiotap", default_map=defaults)
+        command = typer.main.get_command(app)
+        command(prog_name="audiotap", default_map=settings.load(schema(command)))
     except AudiotapError as error:
         complain(error)
         sys.exit(error.status)

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from audiotap.commands import settings
+from audiotap.jobs.mode import Output
 
 
 def demo(
@@ -25,6 +26,5 @@ def demo(
       audiotap demo
     """
     from audiotap.jobs import demo
-    from audiotap.jobs.output import Output
 
     raise typer.Exit(demo.demo(out, Output.AUTO.resolved(json=json), settings.invocation()))

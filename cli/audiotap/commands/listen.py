@@ -10,6 +10,7 @@ import typer
 
 from audiotap.commands import settings
 from audiotap.errors import UsageError
+from audiotap.jobs.mode import Output
 
 
 class Format(StrEnum):
@@ -17,15 +18,6 @@ class Format(StrEnum):
 
     WAV = "wav"
     BIN = "bin"
-
-
-class Mode(StrEnum):
-    """How the command talks."""
-
-    AUTO = "auto"
-    RICH = "rich"
-    PLAIN = "plain"
-    JSON = "json"
 
 
 def listen(
@@ -56,7 +48,7 @@ def listen(
     stdout: Annotated[bool, typer.Option("--stdout", help="Write one track's bare S16LE samples to stdout.")] = False,
     track: Annotated[str, typer.Option(help="The track for --stdout: mixed, or a participant's id or name.")] = "mixed",
     json: Annotated[bool, typer.Option("--json", help="JSON lines on stdout; the same as --output json.")] = False,
-    output: Annotated[Mode, typer.Option(help="The meter, plain lines or JSON lines.")] = Mode.AUTO,
+    output: Annotated[Output, typer.Option(help="The meter, plain lines or JSON lines.")] = Output.AUTO,
 ) -> None:
     """Take the websockets of any number of bots and record them.
 
@@ -72,10 +64,9 @@ def listen(
       audiotap listen --stdout | ffplay -f s16le -ar 16000 -
     """
     from audiotap.jobs import listen as job
-    from audiotap.jobs.output import Output
     from audiotap.net.listener import Config
 
-    mode = Output(output).resolved(json=json)
+    mode = output.resolved(json=json)
     if stdout and mode is Output.JSON:
         raise UsageError("--stdout and --json both want stdout", "leave one of them out")
     if track != "mixed" and not stdout:

@@ -6,7 +6,6 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import msgspec
 import soundfile
 import typer
 
@@ -14,7 +13,7 @@ from audiotap.audio import Chunk
 from audiotap.errors import AudiotapError, InterruptedRunError, NobodyError, UsageError
 from audiotap.events import Finished, Pause, SessionStatus
 from audiotap.files import read_audio, read_stream
-from audiotap.jobs.output import talk
+from audiotap.jobs.output import emit, talk
 from audiotap.jobs.progress import SpeakProgress
 from audiotap.jobs.running import Signals, run
 from audiotap.net.remote import Target, attached, statuses
@@ -72,11 +71,6 @@ def status(folder: Path, port: int | None, *, json: bool) -> None:
         for session in one.sessions:
             for line in _session_lines(session):
                 typer.echo(line)
-
-
-def emit(value: object) -> None:
-    """One JSON value on stdout."""
-    typer.echo(msgspec.json.encode(value).decode())
 
 
 def _source(file: str, raw: int | None) -> Iterator[Chunk]:

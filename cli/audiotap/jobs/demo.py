@@ -11,7 +11,8 @@ from tempfile import TemporaryDirectory
 from audiotap.errors import Exit, InterruptedRunError
 from audiotap.events import Pause
 from audiotap.files import read_all, read_audio
-from audiotap.jobs.output import Output, talk
+from audiotap.jobs.mode import Output
+from audiotap.jobs.output import talk
 from audiotap.jobs.running import Signals, run
 from audiotap.jobs.show import show
 from audiotap.jobs.verify import Verdict

@@ -6,7 +6,7 @@ import resource
 from pathlib import Path
 
 from audiotap.errors import Exit, MachineError
-from audiotap.jobs.output import Output
+from audiotap.jobs.mode import Output
 from audiotap.jobs.running import Signals, run
 from audiotap.jobs.show import show
 from audiotap.net.listener import Config, listening

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import sys
-from enum import StrEnum
 from typing import TextIO
 
 import msgspec
@@ -21,23 +19,6 @@ from audiotap.reports import (
     TrackStarted,
 )
 from audiotap.text import counted, printable
-
-
-class Output(StrEnum):
-    """`auto` is rich where stderr is a terminal, else plain."""
-
-    AUTO = "auto"
-    RICH = "rich"
-    PLAIN = "plain"
-    JSON = "json"
-
-    def resolved(self, *, json: bool = False) -> Output:
-        """The mode that is meant; the file descriptor is asked, since FORCE_COLOR and its like lie."""
-        if json:
-            return Output.JSON
-        if self is not Output.AUTO:
-            return self
-        return Output.RICH if os.isatty(2) else Output.PLAIN
 
 
 def tell_json(report: Report) -> None:
@@ -104,6 +85,11 @@ def _finished(report: SessionFinished) -> str:
         f"{report.provider} {printable(report.session)}: session finished ({printable(report.reason)}): "
         f"{report.seconds:.2f} s, {counted(len(report.files), 'file')}{loss}: {printable(report.path or 'not written')}"
     )
+
+
+def emit(value: object) -> None:
+    """One JSON value on stdout: the result of a command."""
+    typer.echo(msgspec.json.encode(value).decode())
 
 
 def talk(text: str, *, color: str | None = None) -> None:

@@ -7,7 +7,8 @@ from collections.abc import Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
-from audiotap.jobs.output import Output, lines, style, tell_json, tell_plain
+from audiotap.jobs.mode import Output
+from audiotap.jobs.output import lines, style, tell_json, tell_plain
 from audiotap.jobs.screen import Screen
 from audiotap.net.tasks import wait_for
 from audiotap.reports import Failed, Odd, Report

@@ -6,17 +6,18 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
-import typer
 
+from audiotap.dialects.attendee import Attendee
+from audiotap.dialects.recall import RATE
 from audiotap.errors import Exit, UsageError
 from audiotap.files import read_all
-from audiotap.jobs.output import talk
+from audiotap.jobs.output import emit, talk
 from audiotap.jobs.running import Signals, run
 from audiotap.net.line import Retry
 from audiotap.net.peer import check_url
 from audiotap.net.simulator import RETRIES, Outcome, Script, SimulatedBot, Voice
 
-RATES = {"attendee": (8000, 16000, 24000), "recall": (16000,)}
+RATES = {"attendee": Attendee.rates, "recall": (RATE,)}
 FIRST_ID = 100
 
 
@@ -26,7 +27,7 @@ def bot(script: Script, *, json: bool) -> Exit:
     talk(f"{script.provider} bot {script.id}: {len(script.voices)} participant(s), dialling {script.url}")
     outcome = run(_run(script))
     if json:
-        typer.echo(msgspec.json.encode(outcome).decode())
+        emit(outcome)
     else:
         _tell(outcome)
     return Exit.FAILED if outcome.gave_up else Exit.OK

@@ -12,7 +12,7 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
-from audiotap.audio import decibels
+from audiotap.audio import Level
 from audiotap.events import SPOKEN
 from audiotap.jobs.output import talk
 from audiotap.net.simulator import Outcome
@@ -91,7 +91,7 @@ def recorded_checks(folder: Path, outcome: Outcome) -> list[Check]:
 def _compared(what: str, expected: Samples, folder: Path, entry: dict[str, Any]) -> Check:
     recorded = read(folder / entry["file"])
     if len(expected) == len(recorded) and bool(np.array_equal(expected, recorded)):
-        loudest = decibels(float(np.abs(recorded.astype(np.int32)).max(initial=0)) / 32768)
+        loudest = Level.of(recorded.tobytes()).peak
         return Check(
             what,
             good=True,
@@ -108,9 +108,9 @@ def spoken_check(folder: Path, outcome: Outcome) -> Check:
         return Check(SPOKEN, good=False, detail="the meeting heard nothing")
     spoken, played = (_sounding(read(path)) for path in (folder / "spoken.wav", Path(outcome.played_file)))
     if not np.array_equal(spoken, played):
-        return Check("spoken", good=False, detail=f"{len(spoken)} samples recorded, {len(played)} heard, or others")
+        return Check(SPOKEN, good=False, detail=f"{len(spoken)} samples recorded, {len(played)} heard, or others")
     paused = f"{counted(len(outcome.pauses), 'pause')} on the way"
-    return Check("spoken", good=True, detail=f"{outcome.played_seconds:.2f} s, as the meeting heard it; {paused}")
+    return Check(SPOKEN, good=True, detail=f"{outcome.played_seconds:.2f} s, as the meeting heard it; {paused}")
 
 
 def _sounding(samples: Samples) -> Samples:

@@ -49,8 +49,7 @@ class Line:
 
     async def send(self, wire: str) -> bool:
         """Send a message if there is a connection; the first one makes the bot dial, and is dropped."""
-        if self._task is None:
-            self._task = asyncio.create_task(self._keep_dialling(), name="line")
+        self._start()
         if self._connection is None:
             return False
         try:
@@ -61,8 +60,7 @@ class Line:
 
     async def settle(self) -> None:
         """Dial now, and return when the first try has succeeded or failed."""
-        if self._task is None:
-            self._task = asyncio.create_task(self._keep_dialling(), name="line")
+        self._start()
         await self._settled.wait()
 
     def drop(self, away: float) -> None:
@@ -80,6 +78,10 @@ class Line:
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
+
+    def _start(self) -> None:
+        if self._task is None:
+            self._task = asyncio.create_task(self._keep_dialling(), name="line")
 
     async def _keep_dialling(self) -> None:
         tries = 0

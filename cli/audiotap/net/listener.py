@@ -36,10 +36,9 @@ class Config(msgspec.Struct, frozen=True):
 class Listener:
     """A listener that is running."""
 
-    def __init__(self, tap: Tap, recorder: Recorder, recording: BatchLane, port: int) -> None:
+    def __init__(self, tap: Tap, recorder: Recorder, recording: BatchLane) -> None:
         self.tap = tap
         self.url = tap.url
-        self.port = port
         self._recorder = recorder
         self._recording = recording
 
@@ -71,7 +70,7 @@ async def listening(config: Config, tell: Tell, watchers: Sequence[Sink] = ()) -
         lanes += [DirectLane(watcher) for watcher in watchers]
         tap.start(lanes)
         tell(Listening(tap.url, config.host, port, str(config.out)))
-        listener = Listener(tap, recorder, recording, port)
+        listener = Listener(tap, recorder, recording)
         try:
             yield listener
         finally:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 
-from audiotap.audio import SAMPLE_BYTES, Chunk, Resampler
+from audiotap.audio import SAMPLE_BYTES, Chunk
 from audiotap.errors import NobodyError
+from audiotap.intake import Intake
 from audiotap.net.tasks import wait_for
 from audiotap.pacing import Block, Playout
 
@@ -99,17 +100,14 @@ class Mouth:
         await asyncio.gather(self._task, return_exceptions=True)
 
     async def _play(self, utterance: Utterance, chunks: AsyncIterator[Chunk]) -> None:
-        resampler: Resampler | None = None
+        intake = Intake(self.rate, lambda _: None)
         if utterance.stopped:
             return
         async for chunk in chunks:
-            if resampler is None or resampler.source != chunk.rate:
-                await self._push(utterance, resampler.flush() if resampler else b"")
-                resampler = Resampler(chunk.rate, self.rate)
-            await self._push(utterance, resampler.push(chunk.pcm))
+            await self._push(utterance, intake.take(chunk))
             if utterance.stopped:
                 return
-        await self._push(utterance, resampler.flush() if resampler else b"")
+        await self._push(utterance, intake.rest())
         while not utterance.stopped and (self.queued or self._remaining() > 0):
             await self._wait(None if self.queued else self._remaining())
             self._check()

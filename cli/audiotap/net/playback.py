@@ -13,14 +13,13 @@ from collections import deque
 import msgspec
 
 from audiotap.audio import SAMPLE_BYTES, Chunk
+from audiotap.dialects.attendee import Attendee
 from audiotap.events import Pause
 
 PIECE = 0.1
 RESIDUE_LIFE = 0.15
 HAND_OVER = {"meet": 0.1, "teams": 0.1, "zoom": 0.9}
 """Seconds that handing over one second takes: browsers get it ten times faster than real time, Zoom's SDK hardly."""
-PLAYABLE = (8000, 16000, 24000)
-"""Other rates end in the play thread's death, and nothing is heard."""
 
 
 class Played(msgspec.Struct, frozen=True):
@@ -46,8 +45,12 @@ class Playback:
         self._ends_at = -math.inf
 
     def add(self, chunk: Chunk, now: float) -> None:
-        """A message of speech arrived; the residue is bytes, so an odd count turns all that follows into noise."""
-        if chunk.rate not in PLAYABLE:
+        """A message of speech arrived.
+
+        The residue is bytes, so an odd count turns all that follows into noise. At another rate than it takes, the
+        bot's play thread dies, and nothing is heard.
+        """
+        if chunk.rate not in Attendee.rates:
             self.unplayable += 1
             return
         if now - self._last > RESIDUE_LIFE:

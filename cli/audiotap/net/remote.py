@@ -27,10 +27,10 @@ from audiotap.events import (
     Finished,
     Pause,
     Progress,
-    SessionStatus,
     Speak,
     Status,
     Stop,
+    is_meant,
 )
 from audiotap.net.control import say
 from audiotap.net.peer import dial_control
@@ -175,7 +175,7 @@ def _choose(running: list[tuple[Listener, Status]], target: Target) -> Listener:
         raise NobodyError(f"no listener is running {where}", "start one first: audiotap listen")
     if len(running) == 1:
         return running[0][0]
-    having = [one for one, status in running if any(_is(session, target.bot) for session in status.sessions)]
+    having = [one for one, status in running if any(is_meant(target.bot, s.session, s.bot) for s in status.sessions)]
     if len(having) == 1:
         return having[0]
     choices = "; ".join(
@@ -184,10 +184,6 @@ def _choose(running: list[tuple[Listener, Status]], target: Target) -> Listener:
     if target.bot and not having:
         raise NobodyError(f"no bot {target.bot!r} is here", choices)
     raise UsageError("several listeners are running", f"choose one: {choices}")
-
-
-def _is(session: SessionStatus, bot: str) -> bool:
-    return any(known.startswith(bot) for known in (session.session, session.bot) if known)
 
 
 async def _hear(connection: ClientConnection) -> ControlEvent:

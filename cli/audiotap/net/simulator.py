@@ -254,11 +254,11 @@ class SimulatedBot:
         if speaks == (voice.id in self._open):
             return
         (self._open.add if speaks else self._open.discard)(voice.id)
-        if self._recall is None or not self._script.separate:
+        if self._recall is None or not (self._script.separate and self._script.each):
             return
-        if self._script.each and speaks:
+        if speaks:
             await self._line(voice.id).settle()
-        elif self._script.each and voice.id in self._lines:
+        elif voice.id in self._lines:
             await self._lines.pop(voice.id).close()
 
     async def _occur(self, kind: str, voice: Voice, at: float) -> None:

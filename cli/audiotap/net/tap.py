@@ -25,6 +25,7 @@ from audiotap.events import (
     Status,
     TrackStatus,
     Unknown,
+    is_meant,
 )
 from audiotap.net.lanes import Lane
 from audiotap.net.mouth import Mouth
@@ -117,7 +118,7 @@ class Live:
 
     def matches(self, bot: str) -> bool:
         """Whether `bot` is one of its ids, or the beginning of one."""
-        return any(known.startswith(bot) for known in (self.session.key[1], self.session.bot) if known)
+        return is_meant(bot, self.session.key[1], self.session.bot)
 
 
 class Tap:
