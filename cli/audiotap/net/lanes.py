@@ -35,12 +35,19 @@ class Lane(Protocol):
 class DirectLane:
     """To a sink that only remembers (the meter): no queue and no thread. A sink that fails is detached."""
 
-    def __init__(self, sink: Sink) -> None:
+    def __init__(self, sink: Sink, name: str, tell: Callable[[Report], None]) -> None:
         self._sink: Sink | None = sink
+        self._name = name
+        self._tell = tell
 
     def put(self, item: Item) -> None:
-        if self._sink is not None:
+        if self._sink is None:
+            return
+        try:
             self._sink.write((item,))
+        except Exception as error:  # noqa: BLE001 - whatever a sink throws must not stop the other sinks
+            self._sink = None
+            self._tell(_detached(self._name, error))
 
     async def room(self) -> None:
         return
@@ -129,4 +136,8 @@ class BatchLane:
         elif self._sink.required:
             self._tell(Failed(f"{self._name} failed: {type(error).__name__}: {error}", "please report this as a bug"))
         else:
-            self._tell(Odd(f"{self._name} failed and was detached: {error}"))
+            self._tell(_detached(self._name, error))
+
+
+def _detached(name: str, error: Exception) -> Odd:
+    return Odd(f"{name} failed and was detached: {error}")

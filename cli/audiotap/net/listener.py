@@ -67,7 +67,7 @@ async def listening(config: Config, tell: Tell, watchers: Sequence[Sink] = ()) -
         lanes: list[Lane] = [recording]
         if config.pcm is not None:
             lanes.append(BatchLane(PcmStream(*config.pcm), "standard output", aloud))
-        lanes += [DirectLane(watcher) for watcher in watchers]
+        lanes += [DirectLane(watcher, "the meter", aloud) for watcher in watchers]
         tap.start(lanes)
         tell(Listening(tap.url, config.host, port, str(config.out)))
         listener = Listener(tap, recorder, recording)
