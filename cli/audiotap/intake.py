@@ -12,6 +12,9 @@ import msgspec
 
 from audiotap.audio import SAMPLE_BYTES, Chunk, Resampler, roughness
 
+ODD_CHUNKS = 50
+"""From a track's beginning, that all have an odd number of bytes: no network does that, so the sender does."""
+
 
 class Flaws(msgspec.Struct):
     """What was mended on the way in, as counts of chunks."""
@@ -30,6 +33,7 @@ class Intake:
         self._tell = tell
         self.flaws = Flaws()
         self._half = b""
+        self._watched = ODD_CHUNKS
         self._resampler: Resampler | None = None
 
     @property
@@ -40,6 +44,8 @@ class Intake:
     def take(self, chunk: Chunk) -> bytes:
         """S16LE at the track's rate, whole samples; may be empty."""
         pcm = chunk.pcm
+        if self._watched and pcm:
+            self._watch(len(pcm))
         if pcm.startswith(b"RIFF"):
             pcm = self._without_header(pcm)
         if self._half or len(pcm) % SAMPLE_BYTES:
@@ -69,6 +75,18 @@ class Intake:
         rest = self.rest()
         self._resampler = Resampler(rate, self.rate) if rate != self.rate else None
         return rest
+
+    def _watch(self, size: int) -> None:
+        """Count down the track's first chunks as long as every one of them ends inside a sample."""
+        if size % SAMPLE_BYTES == 0:
+            self._watched = 0
+            return
+        self._watched -= 1
+        if not self._watched:
+            self._tell(
+                "every chunk has an odd number of bytes: the sender cuts samples in half, or it isn't 16 bit; "
+                "have it send whole samples of 16 bit"
+            )
 
     def _whole(self, pcm: bytes) -> bytes:
         """Join a kept half sample if the sound goes on smoothly with it, else drop it; keep a new one."""
