@@ -22,7 +22,15 @@ from audiotap.commands.settings import variable
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "cli.md"
 MARK = "<!-- Everything below is generated: python tests/reference.py --write -->"
-WORDS: dict[object, str] = {str: "text", int: "whole number", float: "number", Path: "path", bool: "flag"}
+WORDS: dict[object, str] = {
+    str: "text",
+    int: "whole number",
+    float: "number",
+    Path: "path",
+    bool: "flag",
+    "SIZE": "size, such as `500M`",
+}
+"""What kinds are called, and metavars whose kind does not tell."""
 
 
 class Parameter(msgspec.Struct, frozen=True):
@@ -46,7 +54,7 @@ class Parameter(msgspec.Struct, frozen=True):
         """What it takes, in words."""
         if issubclass(self.kind, Enum):
             return " or ".join(f"`{choice.value}`" for choice in self.kind)
-        word = WORDS[self.kind] + _limits(self.info.min, self.info.max)
+        word = WORDS.get(self.info.metavar, WORDS[self.kind]) + _limits(self.info.min, self.info.max)
         return f"{word}, repeatable" if self.many else word
 
     @property

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import audiotap
-from audiotap.files import read_all
+from audiotap.reading import read_all
 
 RATE = 16_000
 SPEECH = Path(audiotap.__file__).parent / "speech"

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from tests.signals import RATE, counting, spaced, speech, tone
 
 from audiotap.audio import Chunk, roughness
-from audiotap.files import wav_header
 from audiotap.intake import ODD_CHUNKS, Intake, wav_data_offset
+from audiotap.writing import wav_header
 
 
 class Taken:
@@ -132,9 +132,9 @@ def test_a_header_is_cut_out_of_every_chunk_and_told_once() -> None:
 def test_samples_begin_behind_every_chunk_of_a_header() -> None:
     """Lists before the data are skipped with their padding; a header cut short holds no samples."""
     header = wav_header(RATE, 100)
-    listed = header[:36] + b"LIST\x03\0\0\0abc\0" + header[36:]
-    assert wav_data_offset(header + b"samples") == 44
-    assert wav_data_offset(listed + b"samples") == 56
+    listed = header[:-8] + b"LIST\x03\0\0\0abc\0" + header[-8:]
+    assert wav_data_offset(header + b"samples") == len(header)
+    assert wav_data_offset(listed + b"samples") == len(header) + 12
     assert wav_data_offset(header[:30]) == 30
 
 

@@ -62,8 +62,8 @@ def decibels(ratio: float) -> float:
 
 
 def rms(pcm: bytes) -> float:
-    """Root mean square of S16LE samples on the 16-bit scale, 0 to 32768."""
-    samples = np.frombuffer(pcm, dtype="<i2")
+    """Root mean square of S16LE samples on the 16-bit scale, 0 to 32768; half a sample at the end does not count."""
+    samples = np.frombuffer(pcm[: len(pcm) // SAMPLE_BYTES * SAMPLE_BYTES], dtype="<i2")
     return _rms(samples) if samples.size else 0.0
 
 
@@ -125,3 +125,27 @@ def mix(tracks: list[bytes]) -> bytes:
         return tracks[0]
     total = np.sum([np.frombuffer(pcm, dtype="<i2") for pcm in tracks], axis=0, dtype=np.int32)
     return bytes(np.clip(total, -FULL_SCALE, FULL_SCALE - 1).astype("<i2").tobytes())
+
+
+def slip(pcm: bytes, samples: int) -> bytes:
+    """S16LE with `samples` more of them, or fewer if negative, spread evenly; every other sample stays what it was.
+
+    One is put in between the two that differ least, and taken out where its neighbours tell it best.
+    """
+    parts = np.array_split(np.frombuffer(pcm, dtype="<i2"), abs(samples))
+    return b"".join((_with_one_more(part) if samples > 0 else _with_one_less(part)).tobytes() for part in parts)
+
+
+def _with_one_more(part: NDArray[Any]) -> NDArray[Any]:
+    wide = part.astype(np.int32)
+    if wide.size < 2:
+        return np.repeat(part, 2)
+    at = int(np.abs(np.diff(wide)).argmin())
+    return np.insert(part, at + 1, (wide[at] + wide[at + 1]) // 2)
+
+
+def _with_one_less(part: NDArray[Any]) -> NDArray[Any]:
+    wide = part.astype(np.int32)
+    if wide.size < 3:
+        return part[1:]
+    return np.delete(part, int(np.abs(np.diff(wide, 2)).argmin()) + 1)

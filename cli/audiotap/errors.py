@@ -59,6 +59,10 @@ class AudioFileError(AudiotapError):
     status = Exit.USAGE
 
 
+class ManifestError(AudiotapError):
+    """A manifest that is none, or of another version."""
+
+
 class WireError(Exception):
     """A wire message that its dialect cannot read; counted, and the connection lives."""
 

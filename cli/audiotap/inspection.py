@@ -46,12 +46,16 @@ class Findings(msgspec.Struct):
 
 
 class Inspection:
-    """One track's inspection: everything is counted, and what the user can do something about is told."""
+    """One track's inspection: everything is counted, and what the user can do something about is told.
 
-    def __init__(self, rate: int, tell: Callable[[str], None]) -> None:
+    `quiet` is a track that may be silent for long, so that silence is no news.
+    """
+
+    def __init__(self, rate: int, tell: Callable[[str], None], *, quiet: bool = False) -> None:
         self.findings = Findings()
         self._rate = rate
         self._tell = tell
+        self._quiet = quiet
         self._waiting = [_GAP * _KEPT]
         self._size = 0
         self._gaps = 0
@@ -106,7 +110,7 @@ class Inspection:
             return
         self.findings.silent_samples += samples
         limit = SILENT_SECONDS * self._rate
-        if self._silent < limit <= self._silent + samples:
+        if self._silent < limit <= self._silent + samples and not self._quiet:
             self._tell(
                 f"silent for {SILENT_SECONDS} s: nothing but digital silence comes; "
                 "see whether the speaker is muted and the sender takes the right source"
@@ -115,14 +119,14 @@ class Inspection:
 
     def _clipping(self, joined: NDArray[Any]) -> bool:
         full = (joined == FULL_SCALE - 1) | (joined == -FULL_SCALE)
-        clipped = int(np.count_nonzero(full[_KEPT:]))
-        self.findings.clipped += clipped
+        self.findings.clipped += int(np.count_nonzero(full[_KEPT:]))
         runs = full[:-_KEPT].copy()
         for following in range(1, OVER):
             runs &= full[following : following + runs.size]
         clipping = bool(runs.any())
         if clipping:
-            self._found("clipping", f"{clipped} samples at full scale in a second; turn the sender's level down")
+            samples = np.count_nonzero(full)
+            self._found("clipping", f"{samples} samples at full scale in a second; turn the sender's level down")
         return clipping
 
     def _spikes(self, joined: NDArray[Any], *, clipping: bool) -> None:

@@ -15,12 +15,13 @@ class Listening(msgspec.Struct, frozen=True, tag="listening", tag_field="event")
 
 
 class SessionStarted(msgspec.Struct, frozen=True, tag="session.started", tag_field="event"):
-    """The first valid message of a session."""
+    """The first valid message of a session; `resumed` when a listener that died had begun it."""
 
     provider: str
     session: str
     bot: str | None
     path: str | None
+    resumed: bool
 
 
 class TrackStarted(msgspec.Struct, frozen=True, tag="track.started", tag_field="event"):

@@ -6,13 +6,15 @@ back and never overlap. There is no clock here: `now` is the listener's monotoni
 
 from __future__ import annotations
 
+import math
 from datetime import datetime
 
 import msgspec
 
 from audiotap.audio import SAMPLE_BYTES, Chunk
 from audiotap.events import MIXED, SPOKEN, Heard, Occurred
-from audiotap.intake import Flaws, Intake
+from audiotap.order import InOrder
+from audiotap.track import HALF_CHUNK, MOST_JITTER, ROUNDING, WHOLE_CHUNK, Jitter, Laid, Piece, Track, TrackSummary
 
 MAX_GAP = 600.0
 """Seconds of silence that are believed from a time stamp alone; a longer hole must have passed on our clock too."""
@@ -20,18 +22,14 @@ MAX_STEP_BACK = 10.0
 """Seconds that a time stamp may lie behind its track before it counts as another clock, not as late audio."""
 MAX_TIME = 1e12
 """Seconds; a time beyond it (thirty thousand years) is none."""
-WHOLE_CHUNK = 0.9
-"""Of a chunk: a participant's hole of about one chunk or more is silence that was left out, not jitter."""
-JITTER_MEMORY = 60.0
-"""Seconds of audio over which jitter that was seen is forgotten."""
 UNTIMED_TOLERANCE = 0.5
 """Seconds of jitter for chunks without a time stamp, which are placed by their arrival."""
 SPOKEN_TOLERANCE = 0.05
+EXACT = Jitter(0.0, 0.0)
+AT_ONCE = -math.inf
+"""As the arrival of a piece whose time is certain, so that nothing has to be waited for."""
 CLOCK_SLACK = 0.25
 """Seconds by which the bot's clock may seem to move against ours before `spoken` follows it."""
-SEQUENCE_WINDOW = 1000
-"""How far back a sequence number still means a duplicate and not a counter that began anew."""
-MAX_NAMES = 20
 MAX_EARLY = 1000
 """Occurrences that wait for the first chunk."""
 
@@ -42,11 +40,13 @@ SessionKey = tuple[str, str]
 class Timing(msgspec.Struct, frozen=True):
     """What a dialect promises about its times; all in seconds.
 
-    `tolerance` is the most jitter that is not a gap; `linger` is how long a session outlives its last connection.
+    `tolerance` is the most jitter that is not a gap. A session outlives its last connection by `linger` when the bot
+    closed it, and by `retries` when it was lost: so long the bot tries to come back.
     """
 
     tolerance: float = 0.1
     linger: float = 30.0
+    retries: float = 330.0
 
 
 class Placed(msgspec.Struct, frozen=True):
@@ -70,43 +70,11 @@ class Logged(msgspec.Struct, frozen=True):
     seconds: float | None
 
 
-class TrackCounts(msgspec.Struct):
-    """What happened to a track's time; `gap_samples` is the silence that was put in."""
-
-    chunks: int = 0
-    gaps: int = 0
-    gap_samples: int = 0
-    late: int = 0
-    jumps: int = 0
-    untimed: int = 0
-    duplicates: int = 0
-    missing: int = 0
-
-
-class TrackSummary(msgspec.Struct, frozen=True):
-    """A track as it stands. `samples` is where it ends on the time line, `start` where it began."""
-
-    track: str
-    names: tuple[str, ...]
-    rate: int
-    start: int
-    samples: int
-    counts: TrackCounts
-    flaws: Flaws
-
-    @property
-    def name(self) -> str | None:
-        return self.names[-1] if self.names else None
-
-    @property
-    def seconds(self) -> float:
-        return self.samples / self.rate
-
-
 class Summary(msgspec.Struct, frozen=True):
     """A session as it stands; `ended` is set in the last one, with the `reason`.
 
-    `connections` is how many there ever were, `open` how many there are.
+    `connections` is how many there ever were, `open` how many there are, `restarts` how often a recorder that died was
+    followed by another one. `origin` is the time zero on the bot's own clock, in seconds; None while no stamp told it.
     """
 
     session: SessionKey
@@ -114,6 +82,8 @@ class Summary(msgspec.Struct, frozen=True):
     started: datetime
     ended: datetime | None
     reason: str
+    origin: float | None
+    restarts: int
     connections: int
     open: int
     malformed: int
@@ -127,86 +97,8 @@ class Summary(msgspec.Struct, frozen=True):
     @property
     def lossy(self) -> bool:
         """Whether audio is known to be missing: unreadable messages, missing sequence numbers, holes in the mix."""
-        return bool(self.malformed) or any(
+        return bool(self.malformed or self.restarts) or any(
             track.counts.missing or (track.track == MIXED and track.counts.gaps) for track in self.tracks
-        )
-
-
-class Track:
-    """One continuous source on a session's time line; `notices` are for the listener to report and to clear."""
-
-    def __init__(self, key: SessionKey, track: str, rate: int, shift: float) -> None:
-        self.key = key
-        self.track = track
-        self.rate = rate
-        self.shift = shift
-        self.names: list[str] = []
-        self.renamed = False
-        self.counts = TrackCounts()
-        self.notices: list[str] = []
-        self.intake = Intake(rate, self.notices.append)
-        self.start: int | None = None
-        self.next = 0
-        self._sequence: int | None = None
-
-    @property
-    def head(self) -> float:
-        """Where the next sample goes if time runs on evenly, in seconds from the origin."""
-        return self.next / self.rate
-
-    def call(self, name: str | None) -> None:
-        """Remember a display name, the newest last; `renamed` is for the listener to report and to clear."""
-        if not name or (self.names and self.names[-1] == name) or len(self.names) >= MAX_NAMES:
-            return
-        self.names.append(name)
-        self.renamed = True
-
-    def accepts(self, sequence: int | None) -> bool:
-        """Follow a track's message numbers; False for one that was there already."""
-        if sequence is None:
-            return True
-        last, self._sequence = self._sequence, sequence
-        if last is None:
-            return True
-        if last - SEQUENCE_WINDOW < sequence <= last:
-            self._sequence = last
-            self.counts.duplicates += 1
-            return False
-        if sequence > last:
-            self.counts.missing += sequence - last - 1
-        return True
-
-    def place(self, elapsed: float, samples: int, tolerance: float) -> int:
-        """The position of `samples` samples that begin `elapsed` seconds after the origin.
-
-        Within the tolerance they follow the last ones; later leaves a gap; earlier follows too, and is counted.
-        """
-        if self.start is None:
-            self.next = self.start = max(0, round(elapsed * self.rate))
-            self.counts.late += elapsed < 0
-        else:
-            ahead = elapsed - self.head
-            if ahead > tolerance:
-                position = round(elapsed * self.rate)
-                self.counts.gaps += 1
-                self.counts.gap_samples += position - self.next
-                self.next = position
-            elif ahead < -tolerance:
-                self.counts.late += 1
-        position = self.next
-        self.next += samples
-        self.counts.chunks += 1
-        return position
-
-    def summary(self) -> TrackSummary:
-        return TrackSummary(
-            self.track,
-            tuple(self.names),
-            self.rate,
-            self.start or 0,
-            self.next,
-            msgspec.structs.replace(self.counts),
-            msgspec.structs.replace(self.intake.flaws),
         )
 
 
@@ -223,44 +115,71 @@ class Session:
         self.bot = bot
         self.tracks: dict[str, Track] = {}
         self.connections = 0
+        self.restarts = 0
+        self.head = 0.0
         self._early: list[Occurred] = []
         self._origin: float | None = None
         self._shift = 0.0
         self._arrival: float | None = None
         self._heard_at: float | None = None
-        self.head = 0.0
-        self._jitter = 0.0
 
-    def place(self, heard: Heard, now: float) -> Placed | None:
-        """Give a heard chunk its address; None when nothing of it is to be kept (empty, or a duplicate)."""
+    @classmethod
+    def resumed(cls, before: Summary, timing: Timing, zero: float, heard_at: float) -> Session:
+        """Go on with a session whose recorder died: `before` is how it stood.
+
+        `zero` is when its line began and `heard_at` when it last heard something, on our clock of today.
+        """
+        session = cls(before.session, timing, before.started, before.bot)
+        session.tracks = {track.track: Track.resumed(before.session, track) for track in before.tracks}
+        session.connections = before.connections
+        session.restarts = before.restarts + 1
+        session.head = max((track.seconds for track in before.tracks if track.track != SPOKEN), default=0.0)
+        session._origin = before.origin
+        session._shift = before.tracks[0].shift if before.tracks else 0.0
+        session._arrival = zero if before.tracks else None
+        session._heard_at = heard_at
+        return session
+
+    @property
+    def waits(self) -> bool:
+        """Whether something has no place yet, so that `release` is due after `track.PATIENCE`."""
+        return any(track.waits for track in self.tracks.values())
+
+    def place(self, heard: Heard, now: float) -> list[Placed]:
+        """Take a heard chunk, and give what has an address now; a hole, or a missing number, is waited for a little."""
         self.bot = heard.bot or self.bot
         track = self.tracks.get(heard.track)
         if track is None:
             track = self.tracks[heard.track] = Track(self.key, heard.track, heard.chunk.rate, self._shift)
         track.call(heard.name)
-        if not track.accepts(heard.sequence):
-            return None
-        held = track.intake.held
-        pcm = track.intake.take(heard.chunk)
-        if not pcm:
-            return None
-        chunk = Chunk(pcm, track.rate)
-        elapsed, tolerance = self._elapsed(track, heard, held, now)
-        position = track.place(elapsed, chunk.samples, tolerance)
-        self._follow(position / track.rate + chunk.seconds, now)
-        return Placed(self.key, heard.track, position, chunk)
+        placed: list[Placed] = []
+        for message in track.order.take(heard.sequence, heard, now):
+            placed += self._place(track, message, now)
+        return placed
 
-    def place_spoken(self, chunk: Chunk, plays_at: float) -> Placed:
+    def rejoin(self, track: str) -> None:
+        """A track comes over another connection now, so its next chunk may well leave a hole, however small."""
+        self.tracks[track].rejoined = True
+
+    def release(self, now: float, *, everything: bool = False) -> list[Placed]:
+        """What waited long enough for those before it."""
+        placed: list[Placed] = []
+        for track in self.tracks.values():
+            for message in track.order.release(now, everything=everything):
+                placed += self._place(track, message, now)
+            placed += self._placed(track, track.release(self._jitter(track), now, everything=everything), now)
+        return placed
+
+    def place_spoken(self, chunk: Chunk, plays_at: float) -> list[Placed]:
         """Give a chunk we played its address; `plays_at` is its time on our clock."""
         track = self.tracks.get(SPOKEN)
         if track is None:
             track = self.tracks[SPOKEN] = Track(self.key, SPOKEN, chunk.rate, 0.0)
-        pcm = track.intake.take(chunk)
         if self._arrival is None:
             self._arrival = plays_at
         elapsed = max(0.0, plays_at - self._arrival)
-        position = track.place(elapsed, len(pcm) // SAMPLE_BYTES, SPOKEN_TOLERANCE)
-        return Placed(self.key, SPOKEN, position, Chunk(pcm, track.rate))
+        piece = Piece(track.intake.take(chunk), elapsed, AT_ONCE, SPOKEN_TOLERANCE, SPOKEN_TOLERANCE)
+        return self._addressed(track, track.place(piece, EXACT, plays_at))
 
     def log(self, occurred: Occurred) -> list[Logged]:
         """Give something that occurred its place on the time line, where it told a time.
@@ -281,12 +200,15 @@ class Session:
         return [self._logged(occurred) for occurred in waited]
 
     def finish(self) -> list[Placed]:
-        """The ends of tracks that resamplers still held. Nothing may be placed after this."""
-        ends = []
+        """What still waited, and the ends that resamplers held. Nothing may be placed after this."""
+        now = self._heard_at or 0.0
+        ends = self.release(now, everything=True)
         for track in self.tracks.values():
-            chunk = Chunk(track.intake.rest(), track.rate)
-            if chunk.pcm:
-                ends.append(Placed(self.key, track.track, track.place(track.head, chunk.samples, 0.0), chunk))
+            rest = track.intake.rest()
+            if rest:
+                piece = Piece(rest, track.head, AT_ONCE, math.inf, math.inf)
+                ends += self._addressed(track, track.place(piece, EXACT, now))
+            track.inspection.finish()
         return ends
 
     def _logged(self, occurred: Occurred) -> Logged:
@@ -310,6 +232,8 @@ class Session:
             self.started,
             ended,
             reason,
+            self._origin,
+            self.restarts,
             self.connections,
             open_connections,
             malformed,
@@ -317,34 +241,70 @@ class Session:
             tuple(track.summary() for track in self.tracks.values() if track.start is not None),
         )
 
-    def _elapsed(self, track: Track, heard: Heard, held: float, now: float) -> tuple[float, float]:
-        """Seconds from the origin, and the jitter to forgive."""
-        if heard.at is None or not abs(heard.at) < MAX_TIME:
-            track.counts.untimed += 1
-            arrived = now - self._arrival - heard.chunk.seconds - held if self._arrival is not None else 0.0
-            return max(arrived, track.head), UNTIMED_TOLERANCE
+    def _jitter(self, track: Track) -> Jitter:
+        """How the stamps of a track lie above the line: the mix tells, since it is continuous.
+
+        Without one, the line goes through the middle of what was seen.
+        """
+        mix = self.tracks.get(MIXED, track).envelope
+        spread = max(track.envelope.spread, mix.spread)
+        most = MOST_JITTER * self.timing.tolerance
+        floor = mix.floor if MIXED in self.tracks else -min(spread, most) / 2
+        return Jitter(floor or 0.0, min(spread, most))
+
+    def _place(self, track: Track, message: InOrder[Heard], now: float) -> list[Placed]:
+        heard = message.message
+        held = track.intake.held
+        pcm = track.intake.take(heard.chunk)
+        if not pcm:
+            return []
+        jitter = self._jitter(track)
+        skipped = message.missing * heard.chunk.seconds
+        if heard.at is not None and abs(heard.at) < MAX_TIME:
+            elapsed = self._elapsed(track, heard.at - held, now)
+            tolerance, least = self._tolerance(track, heard.chunk.seconds, jitter.spread)
+            piece = Piece(track.slip(pcm), elapsed, now, tolerance, least, skipped)
+        else:
+            piece = self._untimed(track, pcm, now - held)
+        return self._placed(track, track.place(piece, jitter, now), now)
+
+    def _placed(self, track: Track, laid: list[Laid], now: float) -> list[Placed]:
+        """Addresses of heard samples, by which the session's head moves on."""
+        placed = self._addressed(track, laid)
+        if placed:
+            self._follow(placed[-1].end / track.rate, now)
+        return placed
+
+    def _addressed(self, track: Track, laid: list[Laid]) -> list[Placed]:
+        return [Placed(self.key, track.track, position, Chunk(pcm, track.rate)) for position, pcm in laid]
+
+    def _untimed(self, track: Track, pcm: bytes, arrived: float) -> Piece:
+        """Samples without a usable time lie where they arrived, evenly."""
+        track.counts.untimed += 1
+        seconds = len(pcm) / SAMPLE_BYTES / track.rate
+        elapsed = arrived - self._arrival - seconds if self._arrival is not None else 0.0
+        return Piece(pcm, max(elapsed, track.expected), AT_ONCE, UNTIMED_TOLERANCE, UNTIMED_TOLERANCE)
+
+    def _elapsed(self, track: Track, at: float, now: float) -> float:
+        """Seconds from the origin, on a clock that does not jump."""
         if self._origin is None:
-            self._origin = heard.at - self.head
-        since = heard.at - held - self._origin
+            self._origin = at - self.head
+        since = at - self._origin
         if self._is_jump(track, since - track.shift, now):
             track.shift = self._shifted(track, since, now)
-        elapsed = since - track.shift
-        return elapsed, self._tolerance(track, elapsed, heard.chunk.seconds)
+        return since - track.shift
 
-    def _tolerance(self, track: Track, elapsed: float, seconds: float) -> float:
-        """How far ahead of its track a chunk may lie without leaving a gap.
+    def _tolerance(self, track: Track, seconds: float, spread: float) -> tuple[float, float]:
+        """How far ahead of its track a chunk may lie without leaving a hole, and the smallest hole there is.
 
-        The mix is continuous, so only the dialect's tolerance counts. Participants may leave out silence, chunk by
-        chunk: the hole of one chunk counts, if it is more than twice the jitter that was seen. Jitter shows when chunks
-        come early after one that seemed late.
+        The mix is continuous, so the dialect's tolerance counts. Participants may leave out silence, chunk by chunk,
+        and a connection may have lost one: the hole of one chunk counts. Jitter that was seen is forgiven on both.
         """
-        if track.track == MIXED:
-            return self.timing.tolerance
-        early = track.head - elapsed
-        self._jitter *= max(0.0, 1 - seconds / JITTER_MEMORY)
-        if track.start is not None and self._jitter < early < MAX_STEP_BACK:
-            self._jitter = min(early, self.timing.tolerance)
-        return min(self.timing.tolerance, max(WHOLE_CHUNK * seconds, 2 * self._jitter))
+        jitter, most = spread + ROUNDING, self.timing.tolerance
+        steady, track.rejoined = track.track == MIXED and not track.rejoined, False
+        if steady:
+            return max(most, jitter), most
+        return max(min(WHOLE_CHUNK * seconds, most), jitter), min(HALF_CHUNK * seconds, most)
 
     def _is_jump(self, track: Track, elapsed: float, now: float) -> bool:
         """Whether a time is absurd: far behind its track, or ahead by more than can have passed."""
@@ -365,8 +325,8 @@ class Session:
         return self._shift
 
     def _expected(self, track: Track) -> float:
-        """Where a track goes on, in seconds from the origin; a new one begins where the others are."""
-        return self.head if track.start is None else track.head
+        """The stamp with which a track goes on, in seconds from the origin; a new one begins where the others are."""
+        return self.head if track.start is None and not track.waits else track.expected
 
     def _follow(self, end: float, now: float) -> None:
         """Keep the time of our clock at the origin, by which speech and untimed chunks are placed."""

@@ -15,6 +15,9 @@ _UNPRINTABLE = frozenset({"Cc", "Cs", "Co", "Cn", "Zl", "Zp"})
 _COMBINING = frozenset({"Mn", "Me"})
 
 
+_UNITS = "KMGT"
+
+
 def printable(text: str, encoding: str = "utf-8") -> str:
     """Foreign text as one line that no terminal obeys, reorders or measures differently than we do.
 
@@ -73,3 +76,22 @@ def _without_towers(text: str) -> str:
         if marks <= MARKS:
             shown.append(character)
     return "".join(shown)
+
+
+def parse_size(text: str) -> int:
+    """Bytes out of `500M`, `1.5G` or `0`; K, M, G and T are powers of 1024. ValueError for anything else."""
+    unit = text[-1:].upper()
+    power = 1 + _UNITS.find(unit) if unit else 0
+    size = float(text[:-1] if power else text) * 1024**power
+    if not 0 <= size < 2**63:
+        raise ValueError(text)
+    return int(size)
+
+
+def human_size(size: float) -> str:
+    """Bytes in words: `1.5 GiB`."""
+    for unit in ("bytes", "KiB", "MiB", "GiB"):
+        if size < 1024:
+            return f"{size:.0f} bytes" if unit == "bytes" else f"{size:.1f} {unit}"
+        size /= 1024
+    return f"{size:.1f} TiB"

@@ -11,9 +11,11 @@ from hypothesis import strategies as st
 
 from audiotap.audio import SILENCE_DB, Chunk
 from audiotap.events import Occurred
+from audiotap.inspection import Findings
 from audiotap.intake import Flaws
-from audiotap.session import Logged, Placed, SessionKey, Summary, TrackCounts, TrackSummary
+from audiotap.session import Logged, Placed, SessionKey, Summary
 from audiotap.sinks.meter import FALL, HOLD, KEPT, STALE, Meter, MeterRow
+from audiotap.track import TrackCounts, TrackSummary
 
 RATE = 16_000
 BOT: SessionKey = ("attendee", "bot_1")
@@ -38,11 +40,11 @@ def heard(pcm: bytes, position: int = 0, track: str = "mixed", session: SessionK
 
 def summary(session: SessionKey = BOT, *tracks: TrackSummary, ended: bool = False) -> Summary:
     end = STARTED if ended else None
-    return Summary(session, "alias", STARTED, end, "", 5, 2, 3, {}, tracks)
+    return Summary(session, "alias", STARTED, end, "", None, 0, 5, 2, 3, {}, tracks)
 
 
 def told(track: str, *names: str, samples: int = 0, gaps: int = 0) -> TrackSummary:
-    return TrackSummary(track, names, RATE, 0, samples, TrackCounts(gaps=gaps), Flaws())
+    return TrackSummary(track, names, RATE, 0, samples, 0.0, TrackCounts(gaps=gaps), Flaws(), Findings())
 
 
 def only(meter: Meter, now: float) -> MeterRow:

@@ -16,11 +16,12 @@ from tests.signals import RATE, counting, values
 from audiotap import __version__
 from audiotap.audio import Chunk
 from audiotap.events import MIXED, Heard, Occurred
-from audiotap.files import wav_header
+from audiotap.manifest import Format
 from audiotap.reports import Failed, Report, SessionFinished, SessionStarted, TrackFinished, TrackStarted
 from audiotap.session import Placed, Session, Timing
 from audiotap.sinks.base import Item
-from audiotap.sinks.recording import Format, Recorder, session_folder, track_file
+from audiotap.sinks.recording import Policy, Recorder, player_hint, session_folder, track_file
+from audiotap.writing import WAV_HEADER, wav_header
 
 STARTED = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 ENDED = datetime(2026, 1, 2, 3, 14, 5, 678_901, tzinfo=UTC)
@@ -33,14 +34,16 @@ class Call:
 
     def __init__(self, out: Path, form: Format = "wav", session: str = "bot_1") -> None:
         self.reports: list[Report] = []
-        self.recorder = Recorder(out, form, self.reports.append)
+        self.recorder = Recorder(Policy(out, form), self.reports.append)
         self.session = Session(("attendee", session), Timing(), STARTED)
 
     def heard(self, at: float, track: str = MIXED, name: str | None = None, rate: int = RATE) -> Placed:
         """A tenth of a second of samples that tell their own position."""
         chunk = Chunk(counting(rate // 10, start=1 + round(at * rate)), rate)
-        placed = self.session.place(Heard("bot_1", track, chunk, at, name), at)
-        assert placed is not None
+        (placed,) = [
+            *self.session.place(Heard("bot_1", track, chunk, at, name), at),
+            *self.session.release(at, everything=True),
+        ]
         return placed
 
     def write(self, *items: Item) -> None:
@@ -247,8 +250,10 @@ def test_the_manifest_is_true(tmp_path: Path) -> None:
         "ended": "2026-01-02T03:14:05.678Z",
         "reason": "the bot left",
         "seconds": 0.6,
+        "origin": 0.0,
         "format": "wav",
         "connections": 2,
+        "restarts": 0,
         "malformed": 3,
         "unknown": {"video": 4},
         "lost_samples": 0,
@@ -355,7 +360,7 @@ def test_a_write_that_stops_halfway_leaves_a_valid_file(tmp_path: Path, monkeypa
     call.write(call.heard(0.0))
     lose(call, monkeypatch, call.heard(0.1))
     assert samples(call.folder / "mixed.wav") == values(counting(BLOCK)).tolist()
-    assert call.folder.joinpath("mixed.wav").read_bytes()[:44] == wav_header(RATE, BLOCK)
+    assert call.folder.joinpath("mixed.wav").read_bytes()[:WAV_HEADER] == wav_header(RATE, BLOCK)
 
 
 def test_an_output_folder_that_cannot_be_is_an_error_and_no_crash(tmp_path: Path) -> None:
@@ -382,3 +387,8 @@ def test_a_folder_that_comes_back_is_used(tmp_path: Path) -> None:
     folder = call.end()
     assert samples(folder / "mixed.wav") == [0] * BLOCK + values(counting(BLOCK, start=1 + BLOCK)).tolist()
     assert manifest(folder)["lossy"]
+
+
+def test_the_player_hint_names_rate_and_file() -> None:
+    """Bare samples can only be played by somebody who is told what they are."""
+    assert player_hint(Path("a b.bin"), 8000) == "ffplay -f s16le -ar 8000 'a b.bin'"

@@ -12,9 +12,11 @@ from tests.signals import RATE, counting
 
 from audiotap.audio import Chunk
 from audiotap.events import MIXED, Occurred
+from audiotap.inspection import Findings
 from audiotap.intake import Flaws
-from audiotap.session import Logged, Placed, SessionKey, Summary, TrackCounts, TrackSummary
+from audiotap.session import Logged, Placed, SessionKey, Summary
 from audiotap.sinks.stream import MAX_PAD, PcmStream
+from audiotap.track import TrackCounts, TrackSummary
 
 ONE: SessionKey = ("attendee", "bot_1")
 TWO: SessionKey = ("recall", "recording_2")
@@ -57,11 +59,11 @@ def placed(
 
 
 def summary(session: SessionKey, *tracks: TrackSummary, ended: bool = False) -> Summary:
-    return Summary(session, None, STARTED, STARTED if ended else None, "", 1, 1, 0, {}, tracks)
+    return Summary(session, None, STARTED, STARTED if ended else None, "", None, 0, 1, 1, 0, {}, tracks)
 
 
 def named(track: str, *names: str) -> TrackSummary:
-    return TrackSummary(track, names, RATE, 0, 0, TrackCounts(), Flaws())
+    return TrackSummary(track, names, RATE, 0, 0, 0.0, TrackCounts(), Flaws(), Findings())
 
 
 def test_samples_come_out_as_they_are(pipe: Pipe) -> None:

@@ -11,6 +11,7 @@ import typer
 from audiotap.commands import settings
 from audiotap.errors import UsageError
 from audiotap.jobs.mode import Output
+from audiotap.text import parse_size
 
 
 class Format(StrEnum):
@@ -18,6 +19,15 @@ class Format(StrEnum):
 
     WAV = "wav"
     BIN = "bin"
+    FLAC = "flac"
+
+
+def _size(text: str | int) -> int:
+    """Bytes; a settings file may also have them as a number."""
+    try:
+        return parse_size(str(text))
+    except ValueError as error:
+        raise typer.BadParameter(f"{text!r} is no size: write e.g. 500M, 2G or 0") from error
 
 
 def listen(
@@ -28,11 +38,23 @@ def listen(
     out: Annotated[Path, typer.Option(help="Folder for the recordings, one folder per session in it.")] = Path(
         "recordings"
     ),
-    format: Annotated[Format, typer.Option("--format", help="WAV files, or bare S16LE samples.")] = Format.WAV,
+    format: Annotated[
+        Format, typer.Option("--format", help="WAV files, bare S16LE samples, or WAV that becomes FLAC at the end.")
+    ] = Format.WAV,
+    durable: Annotated[
+        bool, typer.Option("--durable", help="Sync files to the disk once a second: a power cut costs 2 s at most.")
+    ] = False,
+    min_free: Annotated[
+        int, typer.Option(parser=_size, metavar="SIZE", help="Warn when the disk has less space than this; 0 never.")
+    ] = "1G",  # type: ignore[assignment]
+    buffer: Annotated[
+        int,
+        typer.Option(parser=_size, metavar="SIZE", help="Audio that waits for a slow disk before bots are held back."),
+    ] = "64M",  # type: ignore[assignment]
     linger: Annotated[
         float | None,
         typer.Option(
-            help="Seconds a session outlives its last connection (Attendee 30, Recall 300).",
+            help="Seconds a session outlives its last connection (Attendee 30, or 330 when it was lost; Recall 300).",
             min=0,
             show_default=False,
         ),
@@ -65,6 +87,7 @@ def listen(
     """
     from audiotap.jobs import listen as job
     from audiotap.net.listener import Config
+    from audiotap.sinks.recording import Policy
 
     mode = output.resolved(json=json)
     if stdout and mode is Output.JSON:
@@ -72,13 +95,14 @@ def listen(
     if track != "mixed" and not stdout:
         raise UsageError("--track chooses what --stdout writes", "add --stdout")
     config = Config(
-        out,
+        Policy(out, format.value, durable),
         host,
         port,
-        format.value,
         linger,
         threshold,
         settings.control_folder(),
         (1, track) if stdout else None,
+        min_free,
+        buffer,
     )
     raise typer.Exit(job.listen(config, mode))

@@ -61,7 +61,7 @@ class Attendee:
     name: ClassVar[str] = "attendee"
     knows: ClassVar[frozenset[type]] = frozenset({Speak, Pause})
     rates: ClassVar[tuple[int, ...]] = (8000, 16000, 24000)
-    timing: ClassVar[Timing] = Timing(tolerance=0.1, linger=30.0)
+    timing: ClassVar[Timing] = Timing(tolerance=0.1, linger=30.0, retries=330.0)
     spellings: ClassVar[tuple[str, ...]] = (PAUSE, PAUSE_PREFIXED, INTERRUPT)
 
     def __init__(self, side: Side) -> None:
@@ -70,8 +70,8 @@ class Attendee:
     @staticmethod
     def claims(wire: str) -> bool:
         try:
-            envelope = _ENVELOPE.decode(wire)
-        except (msgspec.MsgspecError, UnicodeError, RecursionError):
+            envelope = lenient(_ENVELOPE, wire)
+        except WireError:
             return False
         return (envelope.trigger or envelope.event_type) is not None
 

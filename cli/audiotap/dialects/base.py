@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from enum import Enum
 from typing import ClassVar, Protocol, TypeVar
 
@@ -13,6 +14,11 @@ from audiotap.session import Timing
 
 T = TypeVar("T")
 _OUR_TRACKS = (MIXED, SPOKEN)
+_ESCAPE = re.compile(
+    r"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(?P<half>u[dD][89a-fA-F][0-9a-fA-F]{2})|.)",
+    re.DOTALL,
+)
+"""An escape in JSON: a whole pair of surrogates, half of one, or any other."""
 
 
 class Side(Enum):
@@ -54,7 +60,15 @@ def lenient(decoder: msgspec.json.Decoder[T], wire: str | bytes) -> T:
     try:
         return decoder.decode(wire)
     except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
+        whole = _ESCAPE.sub(_without_halves, wire)
+        if whole != wire:
+            return lenient(decoder, whole)
         raise WireError(str(error)) from error
+
+
+def _without_halves(escape: re.Match[str]) -> str:
+    """Half of a character beyond 16 bits, as names have it that were cut, becomes the replacement character."""
+    return r"\ufffd" if escape["half"] else escape[0]
 
 
 def participant_track(participant: str) -> str:

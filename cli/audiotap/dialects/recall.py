@@ -85,7 +85,7 @@ class Recall:
     name: ClassVar[str] = "recall"
     knows: ClassVar[frozenset[type]] = frozenset()
     rates: ClassVar[tuple[int, ...]] = ()
-    timing: ClassVar[Timing] = Timing(tolerance=0.05, linger=300.0)
+    timing: ClassVar[Timing] = Timing(tolerance=0.05, linger=300.0, retries=300.0)
     spellings: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, side: Side) -> None:
@@ -95,8 +95,8 @@ class Recall:
     @staticmethod
     def claims(wire: str) -> bool:
         try:
-            _ENVELOPE.decode(wire)
-        except (msgspec.MsgspecError, UnicodeError, RecursionError):
+            lenient(_ENVELOPE, wire)
+        except WireError:
             return False
         return True
 

@@ -12,12 +12,12 @@ import typer
 from audiotap.audio import Chunk
 from audiotap.errors import AudiotapError, InterruptedRunError, NobodyError, UsageError
 from audiotap.events import Finished, Pause, SessionStatus
-from audiotap.files import read_audio, read_stream
 from audiotap.jobs.output import emit, talk
 from audiotap.jobs.progress import SpeakProgress
 from audiotap.jobs.running import Signals, run
 from audiotap.net.remote import Target, attached, statuses
 from audiotap.net.tasks import first_of
+from audiotap.reading import read_audio, read_stream
 from audiotap.text import counted, printable
 
 ENDLESS = 1e7

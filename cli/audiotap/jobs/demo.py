@@ -10,7 +10,6 @@ from tempfile import TemporaryDirectory
 
 from audiotap.errors import Exit, InterruptedRunError
 from audiotap.events import Pause
-from audiotap.files import read_all, read_audio
 from audiotap.jobs.mode import Output
 from audiotap.jobs.output import talk
 from audiotap.jobs.running import Signals, run
@@ -20,7 +19,9 @@ from audiotap.net.listener import Config, listening
 from audiotap.net.remote import Target, attached
 from audiotap.net.simulator import Outcome, Script, SimulatedBot, Voice
 from audiotap.net.tasks import first_of
+from audiotap.reading import read_all, read_audio
 from audiotap.reports import Report, SessionFinished
+from audiotap.sinks.recording import Policy
 
 SECONDS = 12.0
 RATE = 16000
@@ -55,7 +56,7 @@ async def _demo(out: Path, scratch: Path, mode: Output) -> Verdict:
             if isinstance(report, SessionFinished):
                 finished.append(report)
 
-        config = Config(out, port=0, control=scratch / "c")
+        config = Config(Policy(out), port=0, control=scratch / "c")
         async with listening(config, tell, shown.watchers) as listener:
             outcomes = await first_of(shown.during(_calls(listener.url, scratch)), signals.asked.wait())
     if outcomes is None:

@@ -14,7 +14,7 @@ from audiotap.net.listener import Config, listening
 
 def listen(config: Config, mode: Output) -> Exit:
     """Listen until a signal asks for the end; the files are finished then."""
-    _check_out(config.out)
+    _check_out(config.recording.out)
     _raise_file_limit()
     return run(_listen(config, mode))
 

@@ -10,12 +10,12 @@ import msgspec
 from audiotap.dialects.attendee import Attendee
 from audiotap.dialects.recall import RATE
 from audiotap.errors import Exit, UsageError
-from audiotap.files import read_all
 from audiotap.jobs.output import emit, talk
 from audiotap.jobs.running import Signals, run
 from audiotap.net.line import Retry
 from audiotap.net.peer import check_url
 from audiotap.net.simulator import RETRIES, Outcome, Script, SimulatedBot, Voice
+from audiotap.reading import read_all
 
 RATES = {"attendee": Attendee.rates, "recall": (RATE,)}
 FIRST_ID = 100

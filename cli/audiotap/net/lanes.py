@@ -94,6 +94,10 @@ class BatchLane:
         if self._sink.required:
             await self._free.wait()
 
+    def between(self, work: Callable[[], None]) -> asyncio.Future[None]:
+        """Have something done to the sink between two batches, in its thread."""
+        return self._worker.do(work)
+
     async def close(self) -> None:
         """Hand over what waits, then close the sink; one that isn't required and stuck is left behind."""
         self._closing = True

@@ -3,34 +3,42 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+import os
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from functools import partial
 from pathlib import Path
 
 import msgspec
 
+from audiotap.dialects import REGISTER
 from audiotap.net.control import control_server
-from audiotap.net.lanes import BatchLane, DirectLane, Lane
+from audiotap.net.disk import keep_syncing, watch_space
+from audiotap.net.lanes import LIMIT, BatchLane, DirectLane, Lane
 from audiotap.net.peer import serve_bots
 from audiotap.net.tap import Tap, Tell
-from audiotap.reports import Listening, Report
+from audiotap.recovery import left_open
+from audiotap.reports import Listening, Odd, Report
 from audiotap.sinks.base import Sink
-from audiotap.sinks.recording import Format, Recorder
+from audiotap.sinks.recording import Policy, Recorder
 from audiotap.sinks.stream import PcmStream
 
 
 class Config(msgspec.Struct, frozen=True):
     """What a listener is told. `control` is the folder of control sockets; None opens none."""
 
-    out: Path
+    recording: Policy
     host: str = "127.0.0.1"
     port: int = 8765
-    form: Format = "wav"
     linger: float | None = None
     threshold: float | None = None
     control: Path | None = None
     pcm: tuple[int, str] | None = None
     """A file descriptor and the track whose samples go there."""
+    min_free: int = 0
+    """Bytes of disk space below which is warned."""
+    buffer: int = LIMIT
+    """Bytes of audio that wait for a slow disk before bots are held back."""
 
 
 class Listener:
@@ -52,32 +60,67 @@ class Listener:
 async def listening(config: Config, tell: Tell, watchers: Sequence[Sink] = ()) -> AsyncIterator[Listener]:
     """Run a listener while the block runs, then finish every file. `watchers` are sinks that only look (the meter).
 
-    `tell` is called in the event loop's thread. MachineError when the port or a folder refuses.
+    Sessions that a listener left open when it died are gone on with. `tell` is called in the event loop's thread.
+    MachineError when the port or a folder refuses.
     """
     aloud = _in_loop(tell)
     tap = Tap(tell, config.linger, config.threshold)
-    recorder = Recorder(config.out, config.form, aloud)
+    recorder = Recorder(config.recording, aloud)
     async with AsyncExitStack() as stack:
         server, host, port = await serve_bots(config.host, config.port, tap.receive)
         stack.callback(server.close)
         tap.url = f"ws://{host}:{port}"
         if config.control is not None:
             await stack.enter_async_context(control_server(tap, config.control, port))
-        recording = BatchLane(recorder, "the recording", aloud)
-        lanes: list[Lane] = [recording]
-        if config.pcm is not None:
-            lanes.append(BatchLane(PcmStream(*config.pcm), "standard output", aloud))
-        lanes += [DirectLane(watcher, "the meter", aloud) for watcher in watchers]
-        tap.start(lanes)
-        tell(Listening(tap.url, config.host, port, str(config.out)))
-        listener = Listener(tap, recorder, recording)
+        recording = BatchLane(recorder, "the recording", aloud, config.buffer)
+        tap.start([recording, *_lookers_on(config, watchers, aloud)])
+        await server.start_serving()
+        tell(Listening(tap.url, config.host, port, str(config.recording.out)))
+        _resume(config, recorder, tap, tell)
+        stack.enter_context(_chores(config, recorder, recording, tell))
         try:
-            yield listener
+            yield Listener(tap, recorder, recording)
         finally:
             server.close()
             await server.wait_closed()
             await tap.close("the listener was stopped")
             await asyncio.sleep(0)
+
+
+def _lookers_on(config: Config, watchers: Sequence[Sink], tell: Tell) -> list[Lane]:
+    """Lanes to the sinks that aren't required."""
+    lanes: list[Lane] = [DirectLane(watcher, "the meter", tell) for watcher in watchers]
+    if config.pcm is not None:
+        lanes.append(BatchLane(PcmStream(*config.pcm), "standard output", tell))
+    return lanes
+
+
+def _resume(config: Config, recorder: Recorder, tap: Tap, tell: Tell) -> None:
+    """Go on with what a listener that died left open, as if its bots had just lost their connections."""
+    for left in left_open(config.recording.out, lambda complaint: tell(Odd(complaint))):
+        provider, _ = left.manifest.summary.session
+        if provider not in REGISTER:
+            tell(Odd(f"{left.folder} is not gone on with: nothing here speaks {provider}"))
+            os.close(left.lock)
+            continue
+        recorder.adopt(left.folder, left.lock, left.manifest)
+        tap.resume(left.manifest.summary, left.touched)
+
+
+@contextmanager
+def _chores(config: Config, recorder: Recorder, recording: BatchLane, tell: Tell) -> Iterator[None]:
+    """What is done again and again while a listener runs."""
+    chores = []
+    if config.min_free:
+        chores.append(watch_space(config.recording.out, config.min_free, tell))
+    if config.recording.durable:
+        chores.append(keep_syncing(partial(recording.between, recorder.sync)))
+    tasks = [asyncio.create_task(chore, name="chore") for chore in chores]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
 
 
 def _in_loop(tell: Callable[[Report], None]) -> Callable[[Report], None]:

@@ -16,16 +16,15 @@ from audiotap.errors import MachineError, NobodyError, UsageError
 
 MAX_MESSAGE = 16 * 1024 * 1024
 """Bytes of one incoming message; a minute of audio fits."""
-PING_SECONDS = 20.0
 
 Handler = Callable[[ServerConnection], Awaitable[None]]
 
 
 async def serve_bots(host: str, port: int, handler: Handler) -> tuple[Server, str, int]:
-    """Listen for bots; returns the server, the host for a URL, and the port that was really bound.
+    """Bind a port for bots; returns the server, which is to be started, the host for a URL, and the bound port.
 
-    Without compression (Attendee offers it; it costs more processor time than it saves). Pings find dead peers:
-    Attendee's client answers them and sends none itself.
+    Without compression (Attendee offers it; it costs more processor time than it saves), and without the library's
+    pings, which would take a peer that we don't read from for dead.
     """
     try:
         server = await serve(
@@ -34,9 +33,9 @@ async def serve_bots(host: str, port: int, handler: Handler) -> tuple[Server, st
             port,
             compression=None,
             max_size=MAX_MESSAGE,
-            ping_interval=PING_SECONDS,
-            ping_timeout=PING_SECONDS,
+            ping_interval=None,
             close_timeout=1,
+            start_serving=False,
         )
     except (OSError, OverflowError) as error:
         raise _unbound(host, port, error) from error

@@ -19,10 +19,11 @@ from audiotap.dialects.base import Dialect, Side
 from audiotap.dialects.recall import Recall, participant
 from audiotap.errors import NobodyError, WireError
 from audiotap.events import MIXED, Event, Heard, Occurred, Pause, Speak
-from audiotap.files import WavWriter, safe_name
+from audiotap.naming import safe_name
 from audiotap.net.line import Line, Retry
 from audiotap.net.playback import Playback, Played
 from audiotap.net.tasks import wait_for
+from audiotap.writing import WavWriter
 
 SPARSE = {"meet"}
 """Platforms on which a participant's all-zero chunks are left out."""

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 
 from websockets.asyncio.connection import Connection
 from websockets.exceptions import ConnectionClosed
+from websockets.frames import CloseCode
 
 from audiotap.audio import rms
 from audiotap.dialects import REGISTER, recognise
@@ -15,7 +17,6 @@ from audiotap.dialects.base import Dialect
 from audiotap.errors import NobodyError, UsageError, WireError
 from audiotap.events import (
     MIXED,
-    SPOKEN,
     Event,
     Heard,
     Occurred,
@@ -32,11 +33,15 @@ from audiotap.net.mouth import Mouth
 from audiotap.pacing import Block
 from audiotap.reports import Odd, Report
 from audiotap.session import Logged, Placed, Session, SessionKey, Summary
+from audiotap.track import PATIENCE
 
 HOLD_SECONDS = 0.8
 """How long a loud meeting holds our speech (Attendee's documented automatic pause)."""
+PING_SECONDS = 20.0
 TELL_SECONDS = 5.0
 """How often the sinks are told how sessions stand."""
+QUIET_SECONDS = 10.0
+"""Without any audio from a bot that is connected, which is worth a warning."""
 DEFAULT_SPEAKING_RATE = 16000
 MAX_KINDS = 100
 """Kinds of unknown messages that are counted apart."""
@@ -72,11 +77,15 @@ class Oddities:
 class Link:
     """One bot's connection: its socket, its dialect once that is known, and the sessions it told of.
 
-    `early` are oddities that came before any session was known; the first session gets them.
+    `number` counts connections, so that the newer of two is known. `early` are oddities that came before any session
+    was known; the first session gets them.
     """
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, number: int) -> None:
         self.connection = connection
+        self.number = number
+        self.messages = self._messages = 0
+        self.held = False
         self.dialect: Dialect | None = None
         self.sessions: list[Live] = []
         self.early = Oddities()
@@ -93,23 +102,60 @@ class Link:
             return False
         return True
 
+    async def keep_alive(self) -> None:
+        """Ping the peer, and drop it when neither a pong nor anything else came for long.
+
+        Attendee's client answers pings and sends none itself. A peer that is held back is not dead: its answers are
+        behind the messages that we don't read yet.
+        """
+        with suppress(ConnectionClosed):
+            while True:
+                await asyncio.sleep(PING_SECONDS)
+                pong = asyncio.ensure_future(await self.connection.ping())
+                while not (await asyncio.wait([pong], timeout=PING_SECONDS))[0]:
+                    before, self._messages = self._messages, self.messages
+                    if not self.held and self.messages == before:
+                        self.connection.transport.abort()
+                        return
+
 
 class Live:
-    """A session while it is live: its time line, its connections, and its mouth once somebody spoke."""
+    """A session while it is live: its time line, its connections, and its mouth once somebody spoke.
 
-    def __init__(self, session: Session, dialect: type[Dialect]) -> None:
+    `bringers` are the connections that bring the tracks; `began` and `heard_at` are on our own clock.
+    """
+
+    def __init__(self, session: Session, dialect: type[Dialect], now: float) -> None:
         self.session = session
         self.dialect = dialect
+        self.began = self.heard_at = now
+        self.told_quiet = False
         self.links: list[Link] = []
+        self.bringers: dict[str, Link] = {}
         self.oddities = Oddities()
         self.mouth: Mouth | None = None
         self.lingering: asyncio.TimerHandle | None = None
+        self.waiting: asyncio.TimerHandle | None = None
         self.dirty = False
 
     def summary(self, ended: datetime | None = None, reason: str = "") -> Summary:
         """How it stands."""
         told = self.oddities
         return self.session.summary(len(self.links), told.malformed, dict(told.unknown), ended, reason)
+
+    def end(self, now: float, reason: str) -> Summary:
+        """How it stands at its end, whose time is the start's and what has passed since: clocks on walls are set."""
+        return self.summary(self.session.started + timedelta(seconds=now - self.began), reason)
+
+    def takes(self, track: str, link: Link) -> bool:
+        """Whether a connection may bring a track: of two that do at the same time, the newer one."""
+        bringer = self.bringers.get(track)
+        if bringer is not link and bringer in self.links and bringer.number > link.number:
+            return False
+        if bringer is not None and bringer is not link:
+            self.session.rejoin(track)
+        self.bringers[track] = link
+        return True
 
     @property
     def speaks(self) -> bool:
@@ -138,6 +184,7 @@ class Tap:
         self._threshold = threshold
         self._lanes: Sequence[Lane] = ()
         self._ending: set[asyncio.Task[None]] = set()
+        self._connections = 0
         self._teller: asyncio.Task[None] | None = None
 
     def start(self, lanes: Sequence[Lane]) -> None:
@@ -159,15 +206,21 @@ class Tap:
 
     async def receive(self, connection: Connection) -> None:
         """Serve one bot's connection until it closes."""
-        link = Link(connection)
+        self._connections += 1
+        link = Link(connection, self._connections)
+        alive = asyncio.create_task(link.keep_alive(), name="keepalive")
         try:
             async for wire in connection:
+                link.messages += 1
                 self._take(link, wire)
+                link.held = True
                 for lane in self._lanes:
                     await lane.room()
+                link.held = False
         except ConnectionClosed:
             pass
         finally:
+            alive.cancel()
             self._leave(link)
 
     def _take(self, link: Link, wire: str | bytes) -> None:
@@ -187,7 +240,11 @@ class Tap:
     def _handle(self, link: Link, dialect: Dialect, event: Event) -> None:
         match event:
             case Heard():
-                self._heard(self._join(link, dialect, event.session, event.bot), event)
+                live = self._join(link, dialect, event.session, event.bot)
+                if live.takes(event.track, link):
+                    self._heard(live, event)
+                else:
+                    self._supersede(live, event.track)
             case Occurred():
                 live = self._join(link, dialect, event.session, event.bot)
                 for logged in live.session.log(event):
@@ -202,25 +259,40 @@ class Tap:
                 self._unknown(link, dialect, type(event).__name__, None)
 
     def _heard(self, live: Live, heard: Heard) -> None:
-        placed = live.session.place(heard, asyncio.get_running_loop().time())
+        loop = asyncio.get_running_loop()
+        live.heard_at = loop.time()
+        self._put_placed(live, live.session.place(heard, live.heard_at))
         track = live.session.tracks[heard.track]
         if track.notices:
             self._report_notices(live, heard.track)
-        if placed is None:
-            return
-        if track.counts.chunks == 1 or track.renamed:
-            track.renamed = False
-            self._put(live.summary())
-            for logged in live.session.early():
-                self._put(logged)
-        self._put(placed)
-        live.dirty = True
+        if track.waits and live.waiting is None:
+            live.waiting = loop.call_later(PATIENCE, self._release, live)
         if self._threshold is not None and heard.track == MIXED and live.mouth is not None:
-            self._give_way(live.mouth, placed, self._threshold)
+            self._give_way(live.mouth, heard, self._threshold)
 
-    def _give_way(self, mouth: Mouth, placed: Placed, threshold: float) -> None:
+    def _release(self, live: Live) -> None:
+        """Give what waited for those before it its place."""
+        loop = asyncio.get_running_loop()
+        live.waiting = None
+        self._put_placed(live, live.session.release(loop.time()))
+        if live.session.waits and self.sessions.get(live.session.key) is live:
+            live.waiting = loop.call_later(PATIENCE, self._release, live)
+
+    def _put_placed(self, live: Live, placed: Sequence[Placed]) -> None:
+        """Hand on what has its place; the sinks know of a track, and of its name, before its samples."""
+        for item in placed:
+            track = live.session.tracks[item.track]
+            if not track.told:
+                track.told = True
+                self._put(live.summary())
+                for logged in live.session.early():
+                    self._put(logged)
+            self._put(item)
+            live.dirty = True
+
+    def _give_way(self, mouth: Mouth, heard: Heard, threshold: float) -> None:
         """Hold our speech while the meeting is loud."""
-        if rms(placed.chunk.pcm) > threshold:
+        if rms(heard.chunk.pcm) > threshold:
             mouth.hold(HOLD_SECONDS)
 
     def _put(self, item: Placed | Logged | Summary) -> None:
@@ -239,6 +311,7 @@ class Tap:
             live.oddities.add(link.early)
             link.early = Oddities()
             live.session.connections += 1
+            self.recorded = True
             live.dirty = True
             if live.lingering is not None:
                 live.lingering.cancel()
@@ -249,37 +322,52 @@ class Tap:
 
     def _open(self, key: SessionKey, bot: str | None) -> Live:
         dialect = REGISTER[key[0]]
-        live = Live(Session(key, dialect.timing, datetime.now(UTC), bot), dialect)
-        self.sessions[key] = live
-        self.recorded = True
+        now = asyncio.get_running_loop().time()
+        live = self.sessions[key] = Live(Session(key, dialect.timing, datetime.now(UTC), bot), dialect, now)
         self._put(live.summary())
         return live
+
+    def resume(self, before: Summary, touched: datetime) -> None:
+        """Go on with a session whose listener died, and which was last written at `touched`; its bot may be back."""
+        dialect = REGISTER[before.session[0]]
+        now, wall = asyncio.get_running_loop().time(), datetime.now(UTC)
+        began, heard_at = (now - max(0.0, (wall - time).total_seconds()) for time in (before.started, touched))
+        live = Live(Session.resumed(before, dialect.timing, began, heard_at), dialect, now)
+        live.began = began
+        live.oddities.malformed, live.oddities.unknown = before.malformed, dict(before.unknown)
+        self.sessions[before.session] = live
+        self._put(live.summary())
+        self._wait_for_bot(live, lost=True)
 
     def _leave(self, link: Link) -> None:
         for live in link.sessions:
             live.links.remove(link)
             live.dirty = True
-            if live.links or live.session.key not in self.sessions:
-                continue
-            linger = live.session.timing.linger if self._linger is None else self._linger
-            live.lingering = asyncio.get_running_loop().call_later(
-                linger, self._end, live, f"no connection for {linger:g} s"
-            )
+            if not live.links and live.session.key in self.sessions:
+                self._wait_for_bot(live, lost=link.connection.close_code != CloseCode.NORMAL_CLOSURE)
+
+    def _wait_for_bot(self, live: Live, *, lost: bool) -> None:
+        """End the session when its bot stays away; one whose connection was lost tries to come back."""
+        timing = live.session.timing
+        linger = self._linger if self._linger is not None else timing.retries if lost else timing.linger
+        loop = asyncio.get_running_loop()
+        live.lingering = loop.call_later(linger, self._end, live, f"no connection for {linger:g} s")
 
     def _end(self, live: Live, reason: str) -> None:
         """Take a session off the line; its bot may come back at once, as a new one."""
         if self.sessions.pop(live.session.key, None) is None:
             return
-        if live.lingering is not None:
-            live.lingering.cancel()
+        for timer in (live.lingering, live.waiting):
+            if timer is not None:
+                timer.cancel()
         for link in live.links:
             link.sessions.remove(live)
-        for placed in live.session.finish():
-            self._put(live.summary())
-            self._put(placed)
+        self._put_placed(live, live.session.finish())
+        for track in live.session.tracks:
+            self._report_notices(live, track)
         for logged in live.session.early():
             self._put(logged)
-        summary = live.summary(datetime.now(UTC), reason)
+        summary = live.end(asyncio.get_running_loop().time(), reason)
         self.lossy |= summary.lossy
         self._put(summary)
         if live.mouth is not None:
@@ -291,9 +379,18 @@ class Tap:
         while True:
             await asyncio.sleep(TELL_SECONDS)
             for live in self.sessions.values():
+                self._listen_for(live)
                 if live.dirty:
                     live.dirty = False
                     self._put(live.summary())
+
+    def _listen_for(self, live: Live) -> None:
+        """Tell once of a bot that is there and sends no audio; participants alone may all be silent."""
+        steady = MIXED in live.session.tracks or not live.session.tracks
+        quiet = steady and bool(live.links) and asyncio.get_running_loop().time() - live.heard_at >= QUIET_SECONDS
+        if quiet and not live.told_quiet:
+            self._tell(Odd(f"no audio for {QUIET_SECONDS:g} s, though the bot is connected", live.session.key[1]))
+        live.told_quiet = quiet
 
     # What is odd
 
@@ -325,6 +422,14 @@ class Tap:
             live.dirty = True
         if oddities.count(kind[:MAX_KIND]):
             self._tell(Odd(f"{kind[:MAX_KIND]}: nothing to record in it; counted", session))
+
+    def _supersede(self, live: Live, track: str) -> None:
+        """Leave out a chunk of a connection whose track a newer connection brings."""
+        counts = live.session.tracks[track].counts
+        counts.superseded += 1
+        live.dirty = True
+        if counts.superseded == 1:
+            self._tell(Odd("two connections bring this track; the newer one is recorded", live.session.key[1], track))
 
     def _report_notices(self, live: Live, track: str) -> None:
         notices = live.session.tracks[track].notices
@@ -388,11 +493,7 @@ class Tap:
         """Record a block we sent where it will be heard."""
         if self.sessions.get(live.session.key) is not live:
             return
-        new = SPOKEN not in live.session.tracks
-        placed = live.session.place_spoken(block.chunk, block.plays_at)
-        if new:
-            self._put(live.summary())
-        self._put(placed)
+        self._put_placed(live, live.session.place_spoken(block.chunk, block.plays_at))
 
 
 def _speechless(live: Live) -> NobodyError:

@@ -6,6 +6,7 @@ import asyncio
 import threading
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import suppress
+from functools import partial
 from queue import SimpleQueue
 from typing import Any, TypeVar
 
@@ -72,17 +73,17 @@ class Worker:
         self._jobs: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         threading.Thread(target=self._work, name=name, daemon=True).start()
 
-    def do(self, work: Callable[[], None]) -> asyncio.Future[None]:
-        """Have something done; the future has what it raised."""
-        done: asyncio.Future[None] = self._loop.create_future()
+    def do(self, work: Callable[[], T]) -> asyncio.Future[T]:
+        """Have something done; the future has its result or what it raised."""
+        done: asyncio.Future[T] = self._loop.create_future()
 
         def job() -> None:
             try:
-                work()
+                result = work()
             except Exception as error:  # noqa: BLE001 - raised again where the future is awaited
-                self._settle(done, error)
+                self._settle(done, partial(done.set_exception, error))
             else:
-                self._settle(done, None)
+                self._settle(done, partial(done.set_result, result))
 
         self._jobs.put(job)
         return done
@@ -91,14 +92,10 @@ class Worker:
         """End the thread when everything before is done."""
         self._jobs.put(None)
 
-    def _settle(self, done: asyncio.Future[None], error: Exception | None) -> None:
+    def _settle(self, done: asyncio.Future[T], tell: Callable[[], None]) -> None:
         def settle() -> None:
-            if done.cancelled():
-                return
-            if error is None:
-                done.set_result(None)
-            else:
-                done.set_exception(error)
+            if not done.cancelled():
+                tell()
 
         with suppress(RuntimeError):  # the loop is closed, so nobody wants to know
             self._loop.call_soon_threadsafe(settle)

@@ -12,8 +12,9 @@ from collections.abc import Sequence
 import msgspec
 
 from audiotap.audio import SAMPLE_BYTES, SILENCE_DB, Level
-from audiotap.session import Placed, SessionKey, Summary, TrackSummary
+from audiotap.session import Placed, SessionKey, Summary
 from audiotap.sinks.base import Item
+from audiotap.track import TrackSummary
 
 FLOOR = -60.0
 """Where a bar begins, in dBFS; it ends at 0."""

@@ -5,44 +5,68 @@ docs/recording.md describes the format; what is written here and what stands the
 
 from __future__ import annotations
 
+import errno
 import os
+import shlex
 from collections.abc import Callable, Iterator, Sequence
-from datetime import datetime
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from functools import partial
 from itertools import count
 from pathlib import Path
-from typing import Any, Literal
 
 import msgspec
 
-from audiotap import __version__
 from audiotap.audio import SAMPLE_BYTES
 from audiotap.events import MIXED, SPOKEN
-from audiotap.files import Names, RawWriter, WavWriter, append, player_hint, safe_name, write_atomically
-from audiotap.reports import Failed, Report, SessionFinished, SessionStarted, TrackFinished, TrackStarted
-from audiotap.session import Logged, Placed, SessionKey, Summary, TrackSummary
+from audiotap.files import append, is_gone, lock_folder, sync_folder, write_atomically
+from audiotap.flac import to_flac
+from audiotap.manifest import EVENT_LOG, NAME, Format, Manifest
+from audiotap.naming import Names, safe_name
+from audiotap.reports import Failed, Odd, Report, SessionFinished, SessionStarted, TrackFinished, TrackStarted
+from audiotap.session import Logged, Placed, SessionKey, Summary
 from audiotap.sinks.base import Item
+from audiotap.track import TrackSummary
+from audiotap.writing import RawWriter, WavWriter
 
-MANIFEST = "manifest.json"
-MANIFEST_VERSION = 1
-EVENT_LOG = "events.jsonl"
-
-Format = Literal["wav", "bin"]
 Tell = Callable[[Report], None]
-WRITERS: dict[str, type[RawWriter]] = {"wav": WavWriter, "bin": RawWriter}
+SYNCERS = 8
+"""Files that are synced to the disk at the same time."""
+
+
+class Policy(msgspec.Struct, frozen=True):
+    """How everything is written: under which folder, in which format, and whether a power cut may cost a recording."""
+
+    out: Path
+    form: Format = "wav"
+    durable: bool = False
 
 
 class Recorder:
-    """Writes every session under `out`. A disk that refuses is told of once per session, counted, and tried again."""
+    """Writes every session. A disk that refuses is told of once per session, counted, and tried again.
+
+    All methods but `adopt` belong to one thread.
+    """
 
     required = True
 
-    def __init__(self, out: Path, form: Format, tell: Tell) -> None:
-        self.out = out
-        self.form = form
+    def __init__(self, policy: Policy, tell: Tell) -> None:
         self.failed = False
+        self._policy = policy
         self._tell = tell
         self._recordings: dict[SessionKey, Recording] = {}
+        self._concluding: list[Future[None]] = []
+        self._converter = ThreadPoolExecutor(1, "audiotap-flac")
+        self._syncers = ThreadPoolExecutor(SYNCERS, "audiotap-sync")
+
+    def adopt(self, folder: Path, lock: int, manifest: Manifest) -> None:
+        """Go on in the folder of a session that is resumed, in its own format, before anything is written.
+
+        `lock` is the folder's.
+        """
+        policy = msgspec.structs.replace(self._policy, form=manifest.form)
+        recording = Recording(policy, manifest.summary, self._tell)
+        recording.adopt(folder, lock, manifest)
+        self._recordings[manifest.summary.session] = recording
 
     def write(self, items: Sequence[Item]) -> None:
         """Take a batch; what is contiguous on a track becomes one write."""
@@ -50,42 +74,69 @@ class Recorder:
             for part in _up_to_ends(batch):
                 self._write_part(key, part)
 
+    def sync(self) -> None:
+        """Return when everything that was written is on the disk's surface."""
+        for recording in self._recordings.values():
+            recording.sync(self._syncers)
+
+    def close(self) -> None:
+        """Close whatever is still open; a session that was told to end was finished already."""
+        for key in list(self._recordings):
+            self._finish(key)
+        self._converter.shutdown()
+        self._syncers.shutdown()
+        for concluded in self._concluding:
+            concluded.result()
+
     def _write_part(self, key: SessionKey, part: Sequence[Item]) -> None:
         """Write what belongs to one recording; its end may be the last item."""
         for item in part:
             if isinstance(item, Summary):
                 if key not in self._recordings:
-                    self._recordings[key] = Recording(self.out, self.form, item, self._tell)
+                    self._recordings[key] = Recording(self._policy, item, self._tell)
                 self._recordings[key].summary = item
         recording = self._recordings[key]
         recording.write(part)
-        if recording.summary.ended is not None:
-            self._recordings.pop(key).finish()
         self.failed |= recording.lost > 0
+        if recording.summary.ended is not None:
+            self._finish(key)
 
-    def close(self) -> None:
-        """Close whatever is still open; a session that was told to end was finished already."""
-        for recording in self._recordings.values():
-            recording.finish()
-        self._recordings.clear()
+    def _finish(self, key: SessionKey) -> None:
+        """Finish a recording; the long part of it must not hold up the others."""
+        recording = self._recordings.pop(key)
+        recording.finish()
+        if recording.policy.form == "flac":
+            self._concluding.append(self._converter.submit(recording.conclude))
+        else:
+            recording.conclude()
 
 
 class Recording:
     """One session's folder. `summary` is how the session stood when it was last told."""
 
-    def __init__(self, out: Path, form: Format, summary: Summary, tell: Tell) -> None:
+    def __init__(self, policy: Policy, summary: Summary, tell: Tell) -> None:
         self.summary = summary
         self.lost = 0
-        self._tell = tell
-        self._form = form
-        self._files: dict[str, RawWriter] = {}
-        self._names = Names()
-        self._given: dict[str, str] = {}
-        self._complained = False
-        self._log: int | None = None
-        self._path = out / session_folder(summary)
         self.path: Path | None = None
-        self._open_folder()
+        self.policy = policy
+        self._tell = tell
+        self._writer, self._ending = (RawWriter, "bin") if policy.form == "bin" else (WavWriter, "wav")
+        self._stems: dict[str, str] = {}
+        self._files: dict[str, str] = {}
+        self._open: dict[str, RawWriter] = {}
+        self._unsynced: set[str] = set()
+        self._names = Names()
+        self._log: int | None = None
+        self._lock: int | None = None
+        self._complained = False
+
+    def adopt(self, folder: Path, lock: int, manifest: Manifest) -> None:
+        """Go on in a folder that is there, with the files that are in it."""
+        self.path, self._lock, self.lost = folder, lock, manifest.lost
+        self._tell_start(resumed=True)
+        for track, file in manifest.files.items():
+            self._stems[track] = self._names.give(Path(file).stem)
+            self._try(partial(self._open_track, track, again=True))
 
     def write(self, batch: Sequence[Item]) -> None:
         """Write the session's part of a batch, then say in the manifest how it stands."""
@@ -94,142 +145,170 @@ class Recording:
         for track, pieces in runs.items():
             self._write_track(track, pieces)
         if lines:
-            self._try(lambda: self._append(lines), 0)
+            self._try(partial(self._append, lines))
         if told:
-            self._try(self._write_manifest, 0)
+            self._try(self._write_manifest)
+
+    def sync(self, workers: Executor) -> None:
+        """Bring what was written since the last time to the disk's surface, several files at a time."""
+        files = [self._open[track] for track in self._unsynced if track in self._open]
+        self._unsynced.clear()
+        for syncing in [workers.submit(file.sync) for file in files]:
+            self._try(syncing.result)
 
     def finish(self) -> None:
-        """Close the files, complete the manifest, and report."""
-        for file in self._files.values():
-            self._try(file.close, 0)
+        """Close the files and complete the manifest."""
+        for file in self._open.values():
+            if self.policy.durable:
+                self._try(file.sync)
+            self._try(file.close)
         if self._log is not None:
             os.close(self._log)
-        self._try(self._write_manifest, 0)
+        self._try(self._write_manifest)
+
+    def conclude(self) -> None:
+        """After the finish: convert what is to be converted, report, and let go of the folder. It may take long."""
+        if self.policy.form == "flac":
+            self._convert()
         for track in self.summary.tracks:
             self._tell(self._track_finished(track))
         self._tell(self._session_finished())
+        if self._lock is not None:
+            os.close(self._lock)
+
+    # The folder
 
     def _open_folder(self) -> None:
-        if self.path is not None or not self._try(self._make_folder, 0):
+        """Make the folder where there is none: at the beginning, after a refusal, and after somebody removed it."""
+        if self.path is not None and not (self._lock is not None and is_gone(self._lock)):
             return
-        provider, session = self.summary.session
-        self._tell(SessionStarted(provider, session, self.summary.bot, str(self.path)))
+        if self.path is not None:
+            self._lose_folder(self.path)
+        if self._try(self._make_folder):
+            self._tell_start(resumed=False)
+            self._try(self._write_manifest)
 
     def _make_folder(self) -> None:
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        for number in count(2):
+        self.policy.out.mkdir(parents=True, exist_ok=True)
+        name = session_folder(self.summary)
+        for number in count(1):
+            path = self.policy.out / (name if number == 1 else f"{name}-{number}")
             try:
-                self._path.mkdir(mode=0o700)
+                path.mkdir(mode=0o700)
             except FileExistsError:
-                self._path = self._path.with_name(f"{session_folder(self.summary)}-{number}")
-            else:
-                break
-        self.path = self._path
+                continue
+            break
+        self._lock = lock_folder(path)
+        self.path = path
+        if self.policy.durable:
+            sync_folder(self.policy.out)
+
+    def _lose_folder(self, path: Path) -> None:
+        if self._lock is not None:
+            os.close(self._lock)
+        for track in list(self._open):
+            self._lose_file(track)
+        if self._log is not None:
+            os.close(self._log)
+        self.path = self._lock = self._log = None
+        self._files.clear()
+        self._complain(FileNotFoundError(errno.ENOENT, "the folder was removed", str(path)))
+
+    def _lose_file(self, track: str) -> None:
+        file = self._open.pop(track)
+        self.lost += file.samples
+        self._try(file.close)
+
+    # The files in it
 
     def _write_track(self, track: str, pieces: list[tuple[int, bytes]]) -> None:
+        if track in self._open and self._open[track].gone:
+            self._complain(FileNotFoundError(errno.ENOENT, "the file was removed", str(self._open[track].path)))
+            self._lose_file(track)
         samples = sum(len(pcm) for _, pcm in pieces) // SAMPLE_BYTES
-        file = self._files.get(track)
-        if file is None:
-            if not self._try(lambda: self._open_track(track), samples):
-                return
-            file = self._files[track]
+        if track not in self._open and not self._try(partial(self._open_track, track), lambda: samples):
+            return
         for position, pcm in pieces:
-            self._try(partial(file.write, position, pcm), len(pcm) // SAMPLE_BYTES)
+            self._put(self._open[track], position, pcm)
+        self._unsynced.add(track)
 
-    def _open_track(self, track: str) -> None:
-        if self.path is None:
-            raise OSError("the session has no folder")
-        summary = self._summary_of(track)
-        if track not in self._given:
-            self._given[track] = self._names.give(track_file(track, summary.name))
-        file = WRITERS[self._form](self.path / f"{self._given[track]}.{self._form}", summary.rate)
-        self._files[track] = file
+    def _put(self, file: RawWriter, position: int, pcm: bytes) -> None:
+        end = position + len(pcm) // SAMPLE_BYTES
+        self._try(partial(file.write, position, pcm), lambda: end - max(position, file.samples))
+
+    def _open_track(self, track: str, *, again: bool = False) -> None:
+        path = self._folder()
+        summary = next(summary for summary in self.summary.tracks if summary.track == track)
+        if track not in self._stems:
+            self._stems[track] = self._names.give(track_file(track, summary.name))
+        file = self._writer(path / f"{self._stems[track]}.{self._ending}", summary.rate, again=again)
+        self._open[track] = file
+        self._files[track] = file.path.name
+        if self.policy.durable:
+            sync_folder(path)
         provider, session = self.summary.session
         start = summary.start / summary.rate
         self._tell(TrackStarted(provider, session, track, summary.name, summary.rate, start, str(file.path)))
 
-    def _summary_of(self, track: str) -> TrackSummary:
-        return next(summary for summary in self.summary.tracks if summary.track == track)
-
     def _append(self, lines: list[bytes]) -> None:
-        if self.path is None:
-            raise OSError("the session has no folder")
         if self._log is None:
-            self._log = os.open(self.path / EVENT_LOG, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+            self._log = os.open(self._folder() / EVENT_LOG, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         append(self._log, b"".join(lines))
 
-    def _try(self, action: Callable[[], Any], samples: int) -> bool:
-        """Do something on the disk; if it refuses, count the samples as lost and say so once."""
+    def _write_manifest(self) -> None:
+        write_atomically(self._folder() / NAME, self.manifest().document(), durable=self.policy.durable)
+
+    def manifest(self) -> Manifest:
+        """The manifest as it stands."""
+        return Manifest(self.summary, self.policy.form, dict(self._files), self.lost)
+
+    def _convert(self) -> None:
+        """Make each WAV a FLAC; what cannot become one stays what it is."""
+        for track, file in self._files.items():
+            try:
+                self._files[track] = to_flac(self._folder() / file).name
+            except OSError as error:
+                self._tell(Odd(f"{error}; the WAV stays", self.summary.session[1], track))
+        self._try(self._write_manifest)
+
+    def _folder(self) -> Path:
+        if self.path is None:
+            raise FileNotFoundError(errno.ENOENT, "the session has no folder", str(self.policy.out))
+        return self.path
+
+    # What is told
+
+    def _try(self, action: Callable[[], object], lost: Callable[[], int] = lambda: 1) -> bool:
+        """Do something on the disk; if it refuses, count the samples that are lost by it, and say so once."""
         try:
             action()
         except OSError as error:
-            self.lost += max(samples, 1)
-            if not self._complained:
-                self._complained = True
-                self._tell(self._complaint(error))
+            self.lost += lost()
+            self._complain(error)
             return False
         return True
 
-    def _complaint(self, error: OSError) -> Failed:
-        where = error.filename or self._path
-        return Failed(
-            f"cannot write {where}: {error.strerror or error}; audio is being lost",
-            "free or remount the disk: writing is tried again with every batch, and the hole becomes silence",
-            self.summary.session[1],
+    def _complain(self, error: OSError) -> None:
+        if self._complained:
+            return
+        self._complained = True
+        where = error.filename or self.path or self.policy.out
+        self._tell(
+            Failed(
+                f"cannot write {where}: {error.strerror or error}; audio is being lost",
+                "free or remount the disk: writing is tried again with every batch, and the hole becomes silence",
+                self.summary.session[1],
+            )
         )
 
-    def _write_manifest(self) -> None:
-        if self.path is None:
-            return
-        document = msgspec.json.format(msgspec.json.encode(self.manifest()), indent=2)
-        write_atomically(self.path / MANIFEST, document + b"\n")
-
-    def manifest(self) -> dict[str, Any]:
-        """The manifest as it stands; docs/recording.md tells every field."""
-        summary = self.summary
-        provider, session = summary.session
-        return {
-            "version": MANIFEST_VERSION,
-            "program": f"audiotap {__version__}",
-            "provider": provider,
-            "session": session,
-            "bot": summary.bot,
-            "started": _utc(summary.started),
-            "ended": _utc(summary.ended) if summary.ended else None,
-            "reason": summary.reason,
-            "seconds": round(summary.seconds, 6),
-            "format": self._form,
-            "connections": summary.connections,
-            "malformed": summary.malformed,
-            "unknown": summary.unknown,
-            "lost_samples": self.lost,
-            "lossy": self._lossy,
-            "tracks": [self._track_entry(track) for track in summary.tracks],
-        }
-
-    def _track_entry(self, track: TrackSummary) -> dict[str, Any]:
-        file = self._files.get(track.track)
-        return {
-            "track": track.track,
-            "kind": track.track if track.track in {MIXED, SPOKEN} else "participant",
-            "names": track.names,
-            "file": file.path.name if file is not None else None,
-            "rate": track.rate,
-            "start": track.start,
-            "samples": track.samples,
-            **msgspec.structs.asdict(track.counts),
-            **msgspec.structs.asdict(track.flaws),
-        }
-
-    @property
-    def _lossy(self) -> bool:
-        return self.summary.lossy or self.lost > 0
+    def _tell_start(self, *, resumed: bool) -> None:
+        provider, session = self.summary.session
+        self._tell(SessionStarted(provider, session, self.summary.bot, str(self.path), resumed))
 
     def _track_finished(self, track: TrackSummary) -> TrackFinished:
         provider, session = self.summary.session
         file = self._files.get(track.track)
-        path = file.path if file is not None else None
-        play = player_hint(path, track.rate) if path is not None and self._form == "bin" else None
+        path = self.path / file if self.path is not None and file is not None else None
         return TrackFinished(
             provider,
             session,
@@ -239,20 +318,21 @@ class Recording:
             track.seconds,
             track.counts.gaps,
             str(path) if path is not None else None,
-            play,
+            player_hint(path, track.rate) if path is not None and self.policy.form == "bin" else None,
         )
 
     def _session_finished(self) -> SessionFinished:
         provider, session = self.summary.session
+        folder = self.path
         return SessionFinished(
             provider,
             session,
             self.summary.bot,
             self.summary.seconds,
-            str(self.path) if self.path is not None else None,
-            str(self.path / MANIFEST) if self.path is not None else None,
-            tuple(str(file.path) for file in self._files.values()),
-            self._lossy,
+            str(folder) if folder is not None else None,
+            str(folder / NAME) if folder is not None else None,
+            tuple(str(folder / file) for file in self._files.values()) if folder is not None else (),
+            self.manifest().lossy,
             self.summary.reason,
         )
 
@@ -260,18 +340,19 @@ class Recording:
 def session_folder(summary: Summary) -> str:
     """`<UTC start>_<provider>_<safe session id>`."""
     provider, session = summary.session
-    return f"{summary.started:%Y%m%dT%H%M%SZ}_{provider}_{safe_name(session)}"
+    return f"{summary.started:%Y%m%dT%H%M%SZ}_{safe_name(provider)}_{safe_name(session)}"
 
 
 def track_file(track: str, name: str | None) -> str:
-    """`mixed`, `spoken`, or a participant's id with the display name behind it."""
+    """A track's file without its ending: `mixed`, `spoken`, or the participant's id with the display name."""
     if track in {MIXED, SPOKEN}:
         return track
     return f"{safe_name(track)}_{safe_name(name)}" if name else safe_name(track)
 
 
-def _utc(time: datetime) -> str:
-    return time.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+def player_hint(path: Path, rate: int) -> str:
+    """The command that plays a bare S16LE file; ffmpeg's tools take raw samples as mono unless told otherwise."""
+    return f"ffplay -f s16le -ar {rate} {shlex.quote(str(path))}"
 
 
 def _by_session(items: Sequence[Item]) -> dict[SessionKey, list[Item]]:
