@@ -13,7 +13,7 @@ import re
 import signal
 import sys
 from asyncio.subprocess import DEVNULL, PIPE, Process
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -160,9 +160,17 @@ class Place:
             "COLUMNS": "120",
         }
 
-    async def start(self, *args: Arg, stdin: int = DEVNULL, stdout: int = PIPE) -> Running:
-        """Start audiotap with arguments."""
-        running = Running(await self._process(args, stdin, stdout))
+    async def start(
+        self,
+        *args: Arg,
+        stdin: int = DEVNULL,
+        stdout: int = PIPE,
+        stderr: int = PIPE,
+        environment: Mapping[str, str] | None = None,
+        within: Sequence[Arg] = (),
+    ) -> Running:
+        """Start audiotap with arguments, in more environment, and behind a command that runs commands (`prlimit`)."""
+        running = Running(await self._process(args, (stdin, stdout, stderr), environment, within))
         self.started.append(running)
         return running
 
@@ -170,11 +178,12 @@ class Place:
         """Run audiotap to its end."""
         return await (await self.start(*args)).ended()
 
-    async def listen(self, *options: Arg) -> Listener:
-        """A listener that is ready."""
-        listener = Listener(
-            await self._process(("listen", "--port", 0, "--out", self.out, "--json", *options), DEVNULL, PIPE)
-        )
+    async def listen(
+        self, *options: Arg, environment: Mapping[str, str] | None = None, within: Sequence[Arg] = ()
+    ) -> Listener:
+        """A listener that is ready; environment and command as for `start`."""
+        args = ("listen", "--port", 0, "--out", self.out, "--json", *options)
+        listener = Listener(await self._process(args, (DEVNULL, PIPE, PIPE), environment, within))
         self.started.append(listener)
         ready = await listener.event("listening")
         listener.url, listener.port = ready["url"], ready["port"]
@@ -184,17 +193,20 @@ class Place:
         """A simulated bot; its end is its summary."""
         return await self.start("sim", "bot", "--json", "--url", url, *options)
 
-    async def _process(self, args: tuple[Arg, ...], stdin: int, stdout: int) -> Process:
+    async def _process(
+        self,
+        args: Sequence[Arg],
+        streams: tuple[int, int, int],
+        environment: Mapping[str, str] | None,
+        within: Sequence[Arg],
+    ) -> Process:
         return await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "audiotap",
-            *map(str, args),
+            *map(str, (*within, sys.executable, "-m", "audiotap", *args)),
             cwd=self.folder,
-            env=self.environment,
-            stdin=stdin,
-            stdout=stdout,
-            stderr=PIPE,
+            env=self.environment | dict(environment or {}),
+            stdin=streams[0],
+            stdout=streams[1],
+            stderr=streams[2],
         )
 
 

@@ -9,6 +9,7 @@ import pytest
 from tests.scenarios.harness import (
     RATE,
     Place,
+    Samples,
     assert_same,
     attendee,
     call,
@@ -17,6 +18,7 @@ from tests.scenarios.harness import (
     recall,
     write,
 )
+from websockets.asyncio.client import connect
 
 
 @pytest.mark.parametrize(("provider", "chunk"), [("attendee", 160), ("recall", 3200)])
@@ -50,6 +52,38 @@ def assert_hole(samples: np.ndarray[Any, Any], entry: dict[str, Any], sent: dict
     assert len(silent) == missing == entry["gap_samples"] > RATE
     assert silent[-1] - silent[0] + 1 == missing
     assert entry["gaps"] == 1
+
+
+@pytest.mark.parametrize("away", [0.1, 3, 12, 300])
+@pytest.mark.parametrize("provider", ["attendee", "recall"])
+async def test_a_hole_is_as_long_as_the_bot_was_away(place: Place, provider: str, away: float) -> None:
+    """A lost socket, whatever the time until the bot is back: one file, with silence of the right length in it."""
+    listener = await place.listen()
+    sound = ramp(2)
+    pieces = chunks(sound)
+
+    def wire(piece: Samples, begin: float) -> str:
+        return attendee(piece, begin + 0.1) if provider == "attendee" else recall(piece, begin, recording="bot_1")
+
+    for part, begin in ((pieces[:10], 0.0), (pieces[10:], 1 + away)):
+        async with connect(listener.url) as bot:
+            for n, piece in enumerate(part):
+                await bot.send(wire(piece, begin + n / 10))
+            await (await bot.ping())
+            bot.transport.abort()
+    ended = await listener.stop()
+
+    recording = await listener.finished("bot_1")
+    entry = recording.entry("mixed")
+    samples = recording.samples("mixed")
+    hole = round(away * RATE)
+    print(f"{provider}: away for {away} s, a hole of {entry['gap_samples'] / RATE} s")
+    assert_same(samples[:RATE], sound[:RATE])
+    assert_same(samples[-RATE:], sound[RATE:])
+    assert len(samples) == 2 * RATE + hole
+    assert (entry["gaps"], entry["gap_samples"]) == (1, hole)
+    assert len(list(recording.folder.glob("*.wav"))) == 1
+    assert ended.status == 6
 
 
 async def test_what_comes_late_is_kept(place: Place) -> None:

@@ -7,29 +7,8 @@ import signal
 from pathlib import Path
 
 import pytest
-from tests.scenarios.harness import ANA, BO, RATE, Place, assert_same, attendee, ramp, read
+from tests.scenarios.harness import RATE, Place, assert_same, attendee, ramp, read
 from websockets.asyncio.client import connect
-
-
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-async def test_a_signal_in_the_middle_of_a_call(place: Place, number: signal.Signals) -> None:
-    """Files are complete, the manifest has an end, and the exit status is 0."""
-    listener = await place.listen()
-    bot = await place.bot(listener.url, "--file", ANA, "--file", BO, "--loop", "--record", place.folder / "sent")
-    await listener.event("track.started", track="101")
-    ended = await listener.stop(number)
-    summary = (await bot.stop()).json
-
-    assert ended.status == 0
-    recording = await listener.finished("sim")
-    assert recording.manifest["ended"] is not None
-    assert recording.manifest["reason"] == "the listener was stopped"
-    origin = min(track["first"] for track in summary["sent"])
-    for track in summary["sent"]:
-        got = recording.samples(track["track"])
-        assert len(got) == recording.entry(track["track"])["samples"] > 0
-        assert_same(got, read(Path(track["file"]))[origin : origin + len(got)])
-    assert "Traceback" not in ended.err
 
 
 async def test_a_kill_leaves_valid_files(place: Place) -> None:
