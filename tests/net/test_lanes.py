@@ -55,7 +55,8 @@ async def test_a_recording_that_fails_is_an_error() -> None:
     told: list[Report] = []
     lane = BatchLane(Broken(required=True), "the recording", told.append, limit=0)
     lane.put(PLACED)
-    await lane.room()
+    assert not lane.ready
     await lane.close()
+    assert lane.ready
     assert lane.failed
     assert [type(report) for report in told] == [Failed]

@@ -9,8 +9,9 @@ from contextlib import asynccontextmanager, suppress
 import pytest
 from websockets.asyncio.client import connect
 
-from audiotap.net import tap as module
-from audiotap.net.peer import serve_bots
+from audiotap.net import port as module
+from audiotap.net.peer import bind
+from audiotap.net.port import Port
 from audiotap.net.tap import Tap
 from audiotap.sinks.base import Item
 
@@ -22,14 +23,10 @@ MESSAGES = 50
 class Narrow:
     """A lane without room, until it is given some."""
 
-    def __init__(self) -> None:
-        self.free = asyncio.Event()
+    ready = False
 
     def put(self, item: Item) -> None:
         """Forget it."""
-
-    async def room(self) -> None:
-        await self.free.wait()
 
     async def close(self) -> None:
         return
@@ -39,17 +36,19 @@ class Narrow:
 async def tapping(lane: Narrow) -> AsyncIterator[tuple[Tap, str]]:
     """A tap on a port of its own."""
     tap = Tap(lambda _: None)
-    server, host, port = await serve_bots("127.0.0.1", 0, tap.receive)
+    sockets, host, number = await bind("127.0.0.1", 0)
+    port = Port(sockets, tap.connect, tap.ready)
     tap.start([lane])
-    await server.start_serving()
-    async with server, asyncio.timeout(20):
-        yield tap, f"ws://{host}:{port}"
+    port.start()
+    async with asyncio.timeout(20):
+        yield tap, f"ws://{host}:{number}"
+    await port.close()
     await tap.close("the test is over")
 
 
 async def test_a_peer_that_is_held_back_is_not_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
     """However many pings go unanswered since nobody reads: later every message is taken."""
-    monkeypatch.setattr(module, "PING_SECONDS", 0.05)
+    monkeypatch.setattr(module, "ROUND", 0.05)
     lane = Narrow()
 
     async def say(url: str) -> None:
@@ -61,15 +60,15 @@ async def test_a_peer_that_is_held_back_is_not_dropped(monkeypatch: pytest.Monke
         saying = asyncio.create_task(say(url))
         await asyncio.wait({saying}, timeout=1)
         assert not saying.done()
-        lane.free.set()
+        lane.ready = True
         await saying
 
 
 async def test_a_peer_that_is_dead_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
     """Who neither answers pings nor says anything has gone without a word; its connection is closed."""
-    monkeypatch.setattr(module, "PING_SECONDS", 0.05)
+    monkeypatch.setattr(module, "ROUND", 0.05)
     lane = Narrow()
-    lane.free.set()
+    lane.ready = True
     async with tapping(lane) as (_, url):
         reader, writer = await asyncio.open_connection("127.0.0.1", int(url.rpartition(":")[2]))
         writer.write(

@@ -23,10 +23,10 @@ LIMIT = 64 * 1024 * 1024
 class Lane(Protocol):
     """The way to one sink."""
 
-    def put(self, item: Item) -> None: ...
+    ready: bool
+    """Whether it takes more: always, unless a required sink is behind."""
 
-    async def room(self) -> None:
-        """Return when the lane takes more; at once unless a required sink is behind."""
+    def put(self, item: Item) -> None: ...
 
     async def close(self) -> None:
         """Hand over what waits, then close the sink."""
@@ -34,6 +34,8 @@ class Lane(Protocol):
 
 class DirectLane:
     """To a sink that only remembers (the meter): no queue and no thread. A sink that fails is detached."""
+
+    ready = True
 
     def __init__(self, sink: Sink, name: str, tell: Callable[[Report], None]) -> None:
         self._sink: Sink | None = sink
@@ -49,9 +51,6 @@ class DirectLane:
             self._sink = None
             self._tell(_detached(self._name, error))
 
-    async def room(self) -> None:
-        return
-
     async def close(self) -> None:
         if self._sink is not None:
             self._sink.close()
@@ -62,6 +61,7 @@ class BatchLane:
 
     def __init__(self, sink: Sink, name: str, tell: Callable[[Report], None], limit: int = LIMIT) -> None:
         self.failed = False
+        self.ready = True
         self.dropped = 0
         self._sink = sink
         self._name = name
@@ -71,8 +71,6 @@ class BatchLane:
         self._bytes = 0
         self._closing = False
         self._some = asyncio.Event()
-        self._free = asyncio.Event()
-        self._free.set()
         self._worker = Worker(f"audiotap: {name}")
         self._task = asyncio.create_task(self._run(), name=f"lane {name}")
 
@@ -85,14 +83,9 @@ class BatchLane:
                 self._drop()
                 return
             self._bytes += len(item.chunk.pcm)
-            if self._bytes > self._limit:
-                self._free.clear()
+            self.ready = self._bytes <= self._limit or not self._sink.required
         self._items.append(item)
         self._some.set()
-
-    async def room(self) -> None:
-        if self._sink.required:
-            await self._free.wait()
 
     def between(self, work: Callable[[], None]) -> asyncio.Future[None]:
         """Have something done to the sink between two batches, in its thread."""
@@ -125,8 +118,7 @@ class BatchLane:
         except Exception as error:  # noqa: BLE001 - whatever a sink throws must not stop the other sinks
             self._fail(error)
         self._bytes -= sum(len(item.chunk.pcm) for item in batch if isinstance(item, Placed))
-        if self._bytes <= self._limit:
-            self._free.set()
+        self.ready = self._bytes <= self._limit or not self._sink.required
 
     def _drop(self) -> None:
         if not self.dropped:

@@ -15,7 +15,8 @@ from audiotap.dialects import REGISTER
 from audiotap.net.control import control_server
 from audiotap.net.disk import keep_syncing, watch_space
 from audiotap.net.lanes import LIMIT, BatchLane, DirectLane, Lane
-from audiotap.net.peer import serve_bots
+from audiotap.net.peer import bind
+from audiotap.net.port import Port
 from audiotap.net.tap import Tap, Tell
 from audiotap.recovery import left_open
 from audiotap.reports import Listening, Odd, Report
@@ -67,22 +68,22 @@ async def listening(config: Config, tell: Tell, watchers: Sequence[Sink] = ()) -
     tap = Tap(tell, config.linger, config.threshold)
     recorder = Recorder(config.recording, aloud)
     async with AsyncExitStack() as stack:
-        server, host, port = await serve_bots(config.host, config.port, tap.receive)
-        stack.callback(server.close)
+        sockets, host, port = await bind(config.host, config.port)
+        server = Port(sockets, tap.connect, tap.ready)
+        stack.push_async_callback(server.close)
         tap.url = f"ws://{host}:{port}"
         if config.control is not None:
             await stack.enter_async_context(control_server(tap, config.control, port))
         recording = BatchLane(recorder, "the recording", aloud, config.buffer)
         tap.start([recording, *_lookers_on(config, watchers, aloud)])
-        await server.start_serving()
+        server.start()
         tell(Listening(tap.url, config.host, port, str(config.recording.out)))
         _resume(config, recorder, tap, tell)
         stack.enter_context(_chores(config, recorder, recording, tell))
         try:
             yield Listener(tap, recorder, recording)
         finally:
-            server.close()
-            await server.wait_closed()
+            await server.close()
             await tap.close("the listener was stopped")
             await asyncio.sleep(0)
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import os
+import socket
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 from websockets.asyncio.client import ClientConnection, connect, unix_connect
-from websockets.asyncio.server import Server, ServerConnection, serve, unix_serve
+from websockets.asyncio.server import Server, ServerConnection, unix_serve
 from websockets.exceptions import InvalidHandshake, InvalidURI
 from websockets.uri import parse_uri
 
@@ -20,27 +23,33 @@ MAX_MESSAGE = 16 * 1024 * 1024
 Handler = Callable[[ServerConnection], Awaitable[None]]
 
 
-async def serve_bots(host: str, port: int, handler: Handler) -> tuple[Server, str, int]:
-    """Bind a port for bots; returns the server, which is to be started, the host for a URL, and the bound port.
-
-    Without compression (Attendee offers it; it costs more processor time than it saves), and without the library's
-    pings, which would take a peer that we don't read from for dead.
-    """
+async def bind(host: str, port: int) -> tuple[list[socket.socket], str, int]:
+    """Bind a port on every address of a host; the sockets, the host for a URL, and the port that was bound."""
+    sockets: list[socket.socket] = []
     try:
-        server = await serve(
-            handler,
-            host,
-            port,
-            compression=None,
-            max_size=MAX_MESSAGE,
-            ping_interval=None,
-            close_timeout=1,
-            start_serving=False,
-        )
-    except (OSError, OverflowError) as error:
+        found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        for family, _, _, _, address in dict.fromkeys(found):
+            number = sockets[0].getsockname()[1] if sockets else port
+            sockets.append(_bound(family, (address[0], number, *address[2:])))
+    except (OSError, OverflowError, UnicodeError) as error:
+        for sock in sockets:
+            sock.close()
         raise _unbound(host, port, error) from error
-    bound = next(iter(server.sockets)).getsockname()[1]
-    return server, f"[{host}]" if ":" in host else host, int(bound)
+    return sockets, f"[{host}]" if ":" in host else host, int(sockets[0].getsockname()[1])
+
+
+def _bound(family: int, address: tuple[Any, ...]) -> socket.socket:
+    sock = socket.socket(family)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        sock.setblocking(False)
+        sock.bind(address)
+    except OSError:
+        sock.close()
+        raise
+    return sock
 
 
 def _unbound(host: str, port: int, error: Exception) -> MachineError:

@@ -4,12 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-
-from websockets.asyncio.connection import Connection
-from websockets.exceptions import ConnectionClosed
-from websockets.frames import CloseCode
 
 from audiotap.audio import rms
 from audiotap.dialects import REGISTER, recognise
@@ -30,6 +25,7 @@ from audiotap.events import (
 )
 from audiotap.net.lanes import Lane
 from audiotap.net.mouth import Mouth
+from audiotap.net.port import Peer
 from audiotap.pacing import Block
 from audiotap.reports import Odd, Report
 from audiotap.session import Logged, Placed, Session, SessionKey, Summary
@@ -37,7 +33,6 @@ from audiotap.track import PATIENCE
 
 HOLD_SECONDS = 0.8
 """How long a loud meeting holds our speech (Attendee's documented automatic pause)."""
-PING_SECONDS = 20.0
 TELL_SECONDS = 5.0
 """How often the sinks are told how sessions stand."""
 QUIET_SECONDS = 10.0
@@ -81,42 +76,31 @@ class Link:
     was known; the first session gets them.
     """
 
-    def __init__(self, connection: Connection, number: int) -> None:
-        self.connection = connection
+    def __init__(self, tap: Tap, peer: Peer, number: int) -> None:
+        self._tap = tap
+        self._peer = peer
         self.number = number
-        self.messages = self._messages = 0
-        self.held = False
         self.dialect: Dialect | None = None
         self.sessions: list[Live] = []
         self.early = Oddities()
         self.told_strange = False
 
+    def take(self, wire: str | bytes) -> None:
+        """A message came."""
+        self._tap.take(self, wire)
+
+    def leave(self, *, lost: bool) -> None:
+        """The connection is over."""
+        self._tap.leave(self, lost=lost)
+
     async def send(self, event: Event) -> bool:
         """Say an event; False when the connection is gone."""
         if self.dialect is None:
             return False
-        try:
-            for wire in self.dialect.encode(event):
-                await self.connection.send(wire)
-        except ConnectionClosed:
-            return False
+        for wire in self.dialect.encode(event):
+            if not await self._peer.send(wire):
+                return False
         return True
-
-    async def keep_alive(self) -> None:
-        """Ping the peer, and drop it when neither a pong nor anything else came for long.
-
-        Attendee's client answers pings and sends none itself. A peer that is held back is not dead: its answers are
-        behind the messages that we don't read yet.
-        """
-        with suppress(ConnectionClosed):
-            while True:
-                await asyncio.sleep(PING_SECONDS)
-                pong = asyncio.ensure_future(await self.connection.ping())
-                while not (await asyncio.wait([pong], timeout=PING_SECONDS))[0]:
-                    before, self._messages = self._messages, self.messages
-                    if not self.held and self.messages == before:
-                        self.connection.transport.abort()
-                        return
 
 
 class Live:
@@ -204,26 +188,16 @@ class Tap:
 
     # From the wire
 
-    async def receive(self, connection: Connection) -> None:
-        """Serve one bot's connection until it closes."""
+    def connect(self, peer: Peer) -> Link:
+        """A peer has dialled."""
         self._connections += 1
-        link = Link(connection, self._connections)
-        alive = asyncio.create_task(link.keep_alive(), name="keepalive")
-        try:
-            async for wire in connection:
-                link.messages += 1
-                self._take(link, wire)
-                link.held = True
-                for lane in self._lanes:
-                    await lane.room()
-                link.held = False
-        except ConnectionClosed:
-            pass
-        finally:
-            alive.cancel()
-            self._leave(link)
+        return Link(self, peer, self._connections)
 
-    def _take(self, link: Link, wire: str | bytes) -> None:
+    def ready(self) -> bool:
+        """Whether every required sink takes more; if not, nobody is read from, and TCP holds the bots back."""
+        return all(lane.ready for lane in self._lanes)
+
+    def take(self, link: Link, wire: str | bytes) -> None:
         if link.dialect is None:
             link.dialect = recognise(wire)
             if link.dialect is None:
@@ -339,12 +313,13 @@ class Tap:
         self._put(live.summary())
         self._wait_for_bot(live, lost=True)
 
-    def _leave(self, link: Link) -> None:
+    def leave(self, link: Link, *, lost: bool) -> None:
+        """A connection is over; `lost` is whether without a goodbye."""
         for live in link.sessions:
             live.links.remove(link)
             live.dirty = True
             if not live.links and live.session.key in self.sessions:
-                self._wait_for_bot(live, lost=link.connection.close_code != CloseCode.NORMAL_CLOSURE)
+                self._wait_for_bot(live, lost=lost)
 
     def _wait_for_bot(self, live: Live, *, lost: bool) -> None:
         """End the session when its bot stays away; one whose connection was lost tries to come back."""
