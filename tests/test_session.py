@@ -54,8 +54,14 @@ class Call:
         for at in times:
             self.now += samples / RATE
             placed += self.session.place(Heard("bot_1", track, Chunk(counting(samples), RATE), at), self.now)
+            self.know()
         placed += self.session.release(self.now, everything=True)
         return [item.position for item in placed if item.track == track]
+
+    def know(self) -> None:
+        """The sinks were told of all tracks, as a listener does it."""
+        for track in self.session.tracks.values():
+            track.told = True
 
     def track(self, track: str = MIXED) -> Track:
         return self.session.tracks[track]

@@ -71,6 +71,7 @@ class Call:
     def _keep(self, placed: list[Placed]) -> None:
         for item in placed:
             self.lies[item.track].append(item.position / RATE)
+            self.session.tracks[item.track].told = True
 
     def off(self, track: str = ANA) -> Off:
         """Against the session's first sample that was said."""

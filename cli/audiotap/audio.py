@@ -19,7 +19,7 @@ RATES = range(1000, 384_001)
 """Sample rates that are believed; anything else on a wire is malformed."""
 
 
-class Chunk(msgspec.Struct, frozen=True):
+class Chunk(msgspec.Struct, frozen=True, gc=False):
     """A run of mono samples: `pcm` is S16LE, `rate` in samples per second."""
 
     pcm: bytes

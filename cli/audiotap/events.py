@@ -17,7 +17,7 @@ SPOKEN = "spoken"
 """The track of what we played into the meeting."""
 
 
-class Heard(msgspec.Struct, frozen=True, tag="heard"):
+class Heard(msgspec.Struct, frozen=True, gc=False, tag="heard"):
     """Audio from a meeting.
 
     `session` is the provider's id of the recording, `track` is `mixed` or a participant's id, `at` the time of the

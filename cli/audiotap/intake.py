@@ -41,6 +41,11 @@ class Intake:
         """Seconds by which what `take` gives next began before the chunk it is given."""
         return self._resampler.held if self._resampler is not None else 0.0
 
+    def passes(self, pcm: bytes) -> bool:
+        """Whether `take` would give bytes at the track's rate back as they are, and has nothing to count."""
+        odd = len(pcm) % SAMPLE_BYTES or self._half
+        return not odd and bool(pcm) and self._resampler is None and not pcm.startswith(b"RIFF")
+
     def take(self, chunk: Chunk) -> bytes:
         """S16LE at the track's rate, whole samples; may be empty."""
         pcm = chunk.pcm

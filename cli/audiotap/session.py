@@ -49,7 +49,7 @@ class Timing(msgspec.Struct, frozen=True):
     retries: float = 330.0
 
 
-class Placed(msgspec.Struct, frozen=True):
+class Placed(msgspec.Struct, frozen=True, gc=False):
     """A chunk with its address."""
 
     session: SessionKey
@@ -147,6 +147,17 @@ class Session:
 
     def place(self, heard: Heard, now: float) -> list[Placed]:
         """Take a heard chunk, and give what has an address now; a hole, or a missing number, is waited for a little."""
+        track = self.tracks.get(heard.track)
+        if track is not None and heard.at is not None and self._origin is not None and track.goes_on(heard):
+            position = track.follow(heard.chunk, heard.at - self._origin - track.shift, self._floor(track))
+            if position is not None:
+                placed = Placed(self.key, heard.track, position, heard.chunk)
+                self._follow(placed.end / track.rate, now)
+                return [placed]
+        return self._place_with_care(heard, now)
+
+    def _place_with_care(self, heard: Heard, now: float) -> list[Placed]:
+        """Whatever is not the even flow of a track."""
         self.bot = heard.bot or self.bot
         track = self.tracks.get(heard.track)
         if track is None:
@@ -247,10 +258,15 @@ class Session:
         Without one, the line goes through the middle of what was seen.
         """
         mix = self.tracks.get(MIXED, track).envelope
-        spread = max(track.envelope.spread, mix.spread)
         most = MOST_JITTER * self.timing.tolerance
-        floor = mix.floor if MIXED in self.tracks else -min(spread, most) / 2
-        return Jitter(floor or 0.0, min(spread, most))
+        spread = min(max(track.envelope.spread, mix.spread), most)
+        return Jitter(self._floor(track), spread)
+
+    def _floor(self, track: Track) -> float:
+        mix = self.tracks.get(MIXED)
+        if mix is not None:
+            return mix.envelope.floor or 0.0
+        return -min(track.envelope.spread, MOST_JITTER * self.timing.tolerance) / 2
 
     def _place(self, track: Track, message: InOrder[Heard], now: float) -> list[Placed]:
         heard = message.message

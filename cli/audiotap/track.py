@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from audiotap.audio import SAMPLE_BYTES, slip
+from audiotap.audio import SAMPLE_BYTES, Chunk, slip
 from audiotap.events import MIXED, Heard
 from audiotap.inspection import Findings, Inspection
 from audiotap.intake import Flaws, Intake
@@ -31,6 +31,8 @@ WHOLE_CHUNK, HALF_CHUNK = 0.9, 0.5
 chunk than to nothing is silence that was left out."""
 MOST_JITTER = 1.5
 """Times the dialect's tolerance: jitter beyond it is no excuse for a hole."""
+ON_TIME = 0.04
+"""Seconds by which a chunk may be off that needs no second look; of a participant half a chunk, if that is less."""
 STEP = 0.5
 """Seconds; a floor that moves by more at once is a clock that was set, not one that drifts."""
 DRIFT_BEGIN, DRIFT_END = 0.02, 0.005
@@ -82,7 +84,7 @@ class TrackSummary(msgspec.Struct, frozen=True):
         return self.samples / self.rate
 
 
-class Piece(msgspec.Struct, frozen=True):
+class Piece(msgspec.Struct, frozen=True, gc=False):
     """Whole samples that want a place: stamped `elapsed` seconds after the origin, arrived at `arrived`.
 
     `tolerance` is how far ahead of its track it may lie without a hole, and `least` the smallest hole there is;
@@ -152,12 +154,17 @@ class Envelope:
 
         One stamp alone does not lower the floor: it takes two in a row.
         """
-        low, self._before = max(above, self._before), above
-        if self.floor is not None and low < self.floor - STEP:
-            self.restart()
-        self._low = min(self._low, low)
-        self._high = max(self._high, above)
-        self._fall = max(self._fall, self._high - low)
+        before, self._before = self._before, above
+        low = above if above > before else before
+        if low < self._low:
+            if low < min(self._low, self._past_low) - STEP and self.floor is not None:
+                self.restart()
+            self._low = low
+        if above > self._high:
+            self._high = above
+        fall = self._high - low
+        if fall > self._fall:
+            self._fall = fall
         self._seconds += seconds
         if self._seconds >= WINDOW:
             self._roll()
@@ -209,6 +216,7 @@ class Track:
         self.envelope = Envelope()
         self.start: int | None = None
         self.next = 0
+        self._mixed = track == MIXED
         self._waiting: deque[Waiting] = deque()
         self._least: deque[float] = deque()
         self._taken = 0
@@ -252,6 +260,31 @@ class Track:
             return
         self.names = [*self.names, name][-MAX_NAMES:]
         self.told = False
+
+    def goes_on(self, heard: Heard) -> bool:
+        """Whether a chunk is what tracks are made of: bare whole samples at the track's rate, with nothing special."""
+        return (
+            heard.sequence is None
+            and heard.chunk.rate == self.rate
+            and not self._waiting
+            and -DRIFT_BEGIN <= self.envelope.drift <= DRIFT_BEGIN
+            and not self._slipping
+            and not self.rejoined
+            and self.told
+            and (not heard.name or heard.name == self.names[-1])
+            and self.intake.passes(heard.chunk.pcm)
+        )
+
+    def follow(self, chunk: Chunk, elapsed: float, floor: float) -> int | None:
+        """The position of a chunk that is on time beyond doubt; None for one that is to be looked at."""
+        ahead = elapsed - self.next / self.rate
+        seconds = len(chunk.pcm) / (SAMPLE_BYTES * self.rate)
+        slack = ON_TIME if self._mixed else min(ON_TIME, HALF_CHUNK * seconds)
+        if not (floor - slack if floor < 0 else -slack) <= ahead <= floor + slack:
+            return None
+        position = self.next
+        self._run_on(chunk.pcm, ahead, seconds)
+        return position
 
     def place(self, piece: Piece, jitter: Jitter, now: float) -> list[Laid]:
         """Take a piece, and give what has a place now: in order, never overlapping, nothing lost.
@@ -332,18 +365,22 @@ class Track:
         elif skip:
             self._leave_gap(skip)
         self.next += skip
-        position = self.next
-        self.next += piece.samples
-        self._laid += piece.samples
         self.counts.late += late
+        laid = Laid(self.next, piece.pcm)
+        self._laid += piece.samples
+        self._run_on(piece.pcm, piece.elapsed - self.head, piece.samples / self.rate)
+        return laid
+
+    def _run_on(self, pcm: bytes, above: float, seconds: float) -> None:
+        """Lay samples at the track's end, whose stamp lies `above` it by as many seconds."""
+        self.next += len(pcm) // SAMPLE_BYTES
         self.counts.chunks += 1
-        self.envelope.see(piece.elapsed - position / self.rate, piece.samples / self.rate)
-        self.inspection.take(piece.pcm)
-        return Laid(position, piece.pcm)
+        self.envelope.see(above, seconds)
+        self.inspection.take(pcm)
 
     def _leave_gap(self, samples: int) -> None:
         self.counts.gaps += 1
         self.counts.gap_samples += samples
         self.inspection.gap()
-        if self.track != MIXED:
+        if not self._mixed:
             self.envelope.restart()

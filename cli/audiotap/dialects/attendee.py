@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 import msgspec
 
 from audiotap.audio import RATES, Chunk
-from audiotap.dialects.base import Side, lenient, participant_track, track_participant
+from audiotap.dialects.base import Side, lenient, participant_track, track_participant, whole
 from audiotap.errors import UnspokenError, WireError
 from audiotap.events import MIXED, Event, Heard, Pause, Speak, Unknown
 from audiotap.session import Timing
@@ -20,6 +20,9 @@ from audiotap.session import Timing
 DEFAULT_RATE = 16000
 HEARD_MIXED = "realtime_audio.mixed"
 HEARD_PARTICIPANT = "realtime_audio.per_participant"
+_HEARD = {HEARD_MIXED, HEARD_PARTICIPANT}
+UNKNOWN = "unknown"
+"""The session of messages that name no bot."""
 BOT_OUTPUT = "realtime_audio.bot_output"
 PAUSE = "pause_current_lecture"
 PAUSE_PREFIXED = "realtime_audio.pause_current_lecture"
@@ -45,11 +48,20 @@ class _Audio(msgspec.Struct):
     sequence: int | None = None
 
 
+class _Message(msgspec.Struct, gc=False):
+    """A whole message of audio, which nearly all are: one pass over it is enough."""
+
+    trigger: str
+    data: _Audio
+    bot_id: str | None = None
+
+
 class _Hold(msgspec.Struct):
     duration: float | str | None = None
     duration_ms: float | str | None = None
 
 
+_MESSAGE = msgspec.json.Decoder(_Message)
 _ENVELOPE = msgspec.json.Decoder(_Envelope)
 _AUDIO = msgspec.json.Decoder(_Audio)
 _HOLD = msgspec.json.Decoder(_Hold)
@@ -77,13 +89,16 @@ class Attendee:
 
     def decode(self, wire: str | bytes) -> list[Event]:
         """The one event of a message. The first days' `event_type`/`event_data` read like `trigger`/`data`."""
+        message = whole(_MESSAGE, wire)
+        if message is not None and message.trigger in _HEARD:
+            return [_heard(message.trigger, message.bot_id or UNKNOWN, message.data)]
         envelope = lenient(_ENVELOPE, wire)
         trigger = envelope.trigger or envelope.event_type
         body = bytes(envelope.event_data) or bytes(envelope.data)
         if trigger is None:
             raise WireError("no trigger")
-        if trigger in {HEARD_MIXED, HEARD_PARTICIPANT}:
-            return [_heard(trigger, envelope.bot_id or "unknown", lenient(_AUDIO, body.decode()))]
+        if trigger in _HEARD:
+            return [_heard(trigger, envelope.bot_id or UNKNOWN, lenient(_AUDIO, body.decode()))]
         if trigger == BOT_OUTPUT:
             audio = lenient(_AUDIO, body.decode())
             return [Speak(Chunk(audio.chunk, _rate(audio.sample_rate)))]

@@ -66,6 +66,16 @@ def lenient(decoder: msgspec.json.Decoder[T], wire: str | bytes) -> T:
         raise WireError(str(error)) from error
 
 
+def whole(decoder: msgspec.json.Decoder[T], wire: str | bytes) -> T | None:
+    """What a message of one certain kind says; None if it is of another kind, or malformed in any way."""
+    if isinstance(wire, bytes):
+        return None
+    try:
+        return decoder.decode(wire)
+    except (msgspec.MsgspecError, UnicodeError, RecursionError):
+        return None
+
+
 def _without_halves(escape: re.Match[str]) -> str:
     """Half of a character beyond 16 bits, as names have it that were cut, becomes the replacement character."""
     return r"\ufffd" if escape["half"] else escape[0]

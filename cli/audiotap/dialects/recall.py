@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 import msgspec
 
 from audiotap.audio import Chunk
-from audiotap.dialects.base import Side, lenient, participant_track, track_participant
+from audiotap.dialects.base import Side, lenient, participant_track, track_participant, whole
 from audiotap.errors import UnspokenError, WireError
 from audiotap.events import MIXED, Event, Heard, Occurred, Unknown
 from audiotap.session import Timing
@@ -21,6 +21,7 @@ from audiotap.session import Timing
 RATE = 16000
 HEARD_MIXED = "audio_mixed_raw.data"
 HEARD_SEPARATE = "audio_separate_raw.data"
+_AUDIO_KINDS = {HEARD_MIXED, HEARD_SEPARATE}
 OCCURRENCES = ("participant_events.", "transcript.")
 
 
@@ -72,6 +73,14 @@ class _AudioPayload(msgspec.Struct):
     bot: _Id | None = None
 
 
+class _Message(msgspec.Struct, gc=False):
+    """A whole message of audio, which nearly all are: one pass over it is enough."""
+
+    event: str
+    data: _AudioPayload
+
+
+_MESSAGE = msgspec.json.Decoder(_Message)
 _ENVELOPE = msgspec.json.Decoder(_Envelope)
 _AUDIO = msgspec.json.Decoder(_AudioPayload)
 _PAYLOAD = msgspec.json.Decoder(_Payload)
@@ -102,6 +111,9 @@ class Recall:
 
     def decode(self, wire: str | bytes) -> list[Event]:
         """The one event of a message. The artifact's key (`audio_mixed`, `audio_mixed_raw`, …) is not depended on."""
+        message = whole(_MESSAGE, wire)
+        if message is not None and message.event in _AUDIO_KINDS:
+            return [_heard(message.data, mixed=message.event == HEARD_MIXED)]
         envelope = lenient(_ENVELOPE, wire)
         body = bytes(envelope.data).decode()
         if envelope.event == HEARD_MIXED:
