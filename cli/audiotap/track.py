@@ -155,7 +155,7 @@ class Envelope:
         One stamp alone does not lower the floor: it takes two in a row.
         """
         before, self._before = self._before, above
-        low = above if above > before else before
+        low = max(before, above)
         if low < self._low:
             if low < min(self._low, self._past_low) - STEP and self.floor is not None:
                 self.restart()

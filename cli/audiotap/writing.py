@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import struct
+from functools import lru_cache
 from pathlib import Path
 
 from audiotap.audio import SAMPLE_BYTES
@@ -38,11 +39,11 @@ class RawWriter:
     def write(self, position: int, pcm: bytes) -> None:
         """Put S16LE at a position. OSError when the disk refuses; what it took before is kept and counted."""
         begin = at = self.header + position * SAMPLE_BYTES
-        view = memoryview(pcm)
+        end = at + len(pcm)
         try:
-            while view:
-                written = os.pwrite(self._fd, view, at)
-                view, at = view[written:], at + written
+            at += os.pwrite(self._fd, pcm, at)
+            while at < end:
+                at += os.pwrite(self._fd, pcm[at - end :], at)
         finally:
             if at > begin:
                 self.samples = max(self.samples, (at - self.header) // SAMPLE_BYTES)
@@ -90,13 +91,17 @@ class WavWriter(RawWriter):
         os.pwrite(self._fd, wav_header(self.rate, self.samples), 0)
 
 
+@lru_cache(maxsize=64)
+def _format(rate: int) -> bytes:
+    return struct.pack("<4sIHHIIHH", b"fmt ", 16, 1, 1, rate, rate * SAMPLE_BYTES, SAMPLE_BYTES, 16)
+
+
 def wav_header(rate: int, samples: int) -> bytes:
     """The 80 bytes before `samples` mono S16LE samples: WAVE up to 4 GiB, beyond it RF64."""
     size = samples * SAMPLE_BYTES
     whole = size + WAV_HEADER - 8
-    fmt = struct.pack("<4sIHHIIHH", b"fmt ", 16, 1, 1, rate, rate * SAMPLE_BYTES, SAMPLE_BYTES, 16)
     if whole <= _MAX_32:
         start = struct.pack("<4sI4s4sI28x", b"RIFF", whole, b"WAVE", b"JUNK", 28)
     else:
         start = struct.pack("<4sI4s4sIQQQI", b"RF64", _MAX_32, b"WAVE", b"ds64", 28, whole, size, samples, 0)
-    return start + fmt + struct.pack("<4sI", b"data", min(size, _MAX_32))
+    return start + _format(rate) + struct.pack("<4sI", b"data", min(size, _MAX_32))

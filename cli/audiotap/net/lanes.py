@@ -13,7 +13,10 @@ from audiotap.session import Placed
 from audiotap.sinks.base import Item, Sink
 
 BATCH_SECONDS = 0.05
-"""How long items gather before a thread writes them: what a kill can cost, against a thread hop per chunk."""
+"""How long items gather before a thread writes them: what a kill can cost, against writing each chunk by itself."""
+BUSY_SECONDS = 0.15
+BUSY_ITEMS = 200
+"""How long they gather while more than so many came in a batch: two chunks of 100 ms become one write then."""
 PATIENCE_SECONDS = 1.0
 """How long the end waits for a sink that isn't required."""
 LIMIT = 64 * 1024 * 1024
@@ -68,6 +71,7 @@ class BatchLane:
         self._tell = tell
         self._limit = limit
         self._items: list[Item] = []
+        self._gather_seconds = BATCH_SECONDS
         self._bytes = 0
         self._closing = False
         self._some = asyncio.Event()
@@ -78,14 +82,16 @@ class BatchLane:
         """Take an item; where the sink isn't required and too much waits, audio is dropped and counted."""
         if self.failed:
             return
-        if isinstance(item, Placed):
+        if type(item) is Placed:
             if self._bytes > self._limit and not self._sink.required:
                 self._drop()
                 return
             self._bytes += len(item.chunk.pcm)
-            self.ready = self._bytes <= self._limit or not self._sink.required
+            if self._bytes > self._limit:
+                self.ready = not self._sink.required
+        if not self._items:
+            self._some.set()
         self._items.append(item)
-        self._some.set()
 
     def between(self, work: Callable[[], None]) -> asyncio.Future[None]:
         """Have something done to the sink between two batches, in its thread."""
@@ -105,8 +111,9 @@ class BatchLane:
         while not (self._closing and not self._items):
             await self._some.wait()
             if not self._closing:
-                await asyncio.sleep(BATCH_SECONDS)
+                await asyncio.sleep(self._gather_seconds)
             batch, self._items = self._items, []
+            self._gather_seconds = BUSY_SECONDS if len(batch) > BUSY_ITEMS else BATCH_SECONDS
             if not self._closing:
                 self._some.clear()
             if batch:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 
@@ -134,9 +135,11 @@ class Live:
     def takes(self, track: str, link: Link) -> bool:
         """Whether a connection may bring a track: of two that do at the same time, the newer one."""
         bringer = self.bringers.get(track)
-        if bringer is not link and bringer in self.links and bringer.number > link.number:
-            return False
-        if bringer is not None and bringer is not link:
+        if bringer is link:
+            return True
+        if bringer is not None:
+            if bringer in self.links and bringer.number > link.number:
+                return False
             self.session.rejoin(track)
         self.bringers[track] = link
         return True
@@ -167,6 +170,7 @@ class Tap:
         self._linger = linger
         self._threshold = threshold
         self._lanes: Sequence[Lane] = ()
+        self._now: Callable[[], float] = time.monotonic
         self._ending: set[asyncio.Task[None]] = set()
         self._connections = 0
         self._teller: asyncio.Task[None] | None = None
@@ -174,6 +178,7 @@ class Tap:
     def start(self, lanes: Sequence[Lane]) -> None:
         """Begin; the sinks behind `lanes` are told of everything from here on."""
         self._lanes = lanes
+        self._now = asyncio.get_running_loop().time
         self._teller = asyncio.create_task(self._keep_telling(), name="teller")
 
     async def close(self, reason: str) -> None:
@@ -195,7 +200,10 @@ class Tap:
 
     def ready(self) -> bool:
         """Whether every required sink takes more; if not, nobody is read from, and TCP holds the bots back."""
-        return all(lane.ready for lane in self._lanes)
+        for lane in self._lanes:  # noqa: SIM110 - a generator costs as much as a read of an idle socket
+            if not lane.ready:
+                return False
+        return True
 
     def take(self, link: Link, wire: str | bytes) -> None:
         if link.dialect is None:
@@ -209,16 +217,28 @@ class Tap:
             self._malformed(link, str(error))
             return
         for event in events:
-            self._handle(link, link.dialect, event)
+            if type(event) is Heard:
+                self._hear(link, link.dialect, event)
+            else:
+                self._handle(link, link.dialect, event)
+
+    def _hear(self, link: Link, dialect: Dialect, heard: Heard) -> None:
+        live = self._join(link, dialect, heard.session, heard.bot)
+        if not live.takes(heard.track, link):
+            self._supersede(live, heard.track)
+            return
+        live.heard_at = now = self._now()
+        self._put_placed(live, live.session.place(heard, now))
+        track = live.session.tracks[heard.track]
+        if track.notices:
+            self._report_notices(live, heard.track)
+        if live.waiting is None and track.waits:
+            live.waiting = asyncio.get_running_loop().call_later(PATIENCE, self._release, live)
+        if self._threshold is not None and heard.track == MIXED and live.mouth is not None:
+            self._give_way(live.mouth, heard, self._threshold)
 
     def _handle(self, link: Link, dialect: Dialect, event: Event) -> None:
         match event:
-            case Heard():
-                live = self._join(link, dialect, event.session, event.bot)
-                if live.takes(event.track, link):
-                    self._heard(live, event)
-                else:
-                    self._supersede(live, event.track)
             case Occurred():
                 live = self._join(link, dialect, event.session, event.bot)
                 for logged in live.session.log(event):
@@ -231,18 +251,6 @@ class Tap:
                 self._unknown(link, dialect, kind, event.session)
             case _:
                 self._unknown(link, dialect, type(event).__name__, None)
-
-    def _heard(self, live: Live, heard: Heard) -> None:
-        loop = asyncio.get_running_loop()
-        live.heard_at = loop.time()
-        self._put_placed(live, live.session.place(heard, live.heard_at))
-        track = live.session.tracks[heard.track]
-        if track.notices:
-            self._report_notices(live, heard.track)
-        if track.waits and live.waiting is None:
-            live.waiting = loop.call_later(PATIENCE, self._release, live)
-        if self._threshold is not None and heard.track == MIXED and live.mouth is not None:
-            self._give_way(live.mouth, heard, self._threshold)
 
     def _release(self, live: Live) -> None:
         """Give what waited for those before it its place."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import errno
 import os
 import shlex
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from functools import partial
 from itertools import count
@@ -29,6 +29,8 @@ from audiotap.track import TrackSummary
 from audiotap.writing import RawWriter, WavWriter
 
 Tell = Callable[[Report], None]
+LOOKS = 10
+"""Batches after which it is looked whether folder and files are still there."""
 SYNCERS = 8
 """Files that are synced to the disk at the same time."""
 
@@ -70,9 +72,16 @@ class Recorder:
 
     def write(self, items: Sequence[Item]) -> None:
         """Take a batch; what is contiguous on a track becomes one write."""
-        for key, batch in _by_session(items).items():
-            for part in _up_to_ends(batch):
-                self._write_part(key, part)
+        for key, part in _parts(items):
+            recording = self._recordings.get(key)
+            if recording is None:
+                if part.summary is None:
+                    raise ValueError(f"{key} was not told of")
+                recording = self._recordings[key] = Recording(self._policy, part.summary, self._tell)
+            recording.write(part)
+            self.failed |= recording.lost > 0
+            if recording.summary.ended is not None:
+                self._finish(key)
 
     def sync(self) -> None:
         """Return when everything that was written is on the disk's surface."""
@@ -87,19 +96,6 @@ class Recorder:
         self._syncers.shutdown()
         for concluded in self._concluding:
             concluded.result()
-
-    def _write_part(self, key: SessionKey, part: Sequence[Item]) -> None:
-        """Write what belongs to one recording; its end may be the last item."""
-        for item in part:
-            if isinstance(item, Summary):
-                if key not in self._recordings:
-                    self._recordings[key] = Recording(self._policy, item, self._tell)
-                self._recordings[key].summary = item
-        recording = self._recordings[key]
-        recording.write(part)
-        self.failed |= recording.lost > 0
-        if recording.summary.ended is not None:
-            self._finish(key)
 
     def _finish(self, key: SessionKey) -> None:
         """Finish a recording; the long part of it must not hold up the others."""
@@ -128,6 +124,7 @@ class Recording:
         self._names = Names()
         self._log: int | None = None
         self._lock: int | None = None
+        self._batches = 0
         self._complained = False
 
     def adopt(self, folder: Path, lock: int, manifest: Manifest) -> None:
@@ -138,15 +135,21 @@ class Recording:
             self._stems[track] = self._names.give(Path(file).stem)
             self._try(partial(self._open_track, track, again=True))
 
-    def write(self, batch: Sequence[Item]) -> None:
+    def write(self, part: Part) -> None:
         """Write the session's part of a batch, then say in the manifest how it stands."""
-        runs, lines, told = _runs(batch)
-        self._open_folder()
-        for track, pieces in runs.items():
+        self._batches += 1
+        looks = self._batches % LOOKS == 0
+        if part.summary is not None:
+            self.summary = part.summary
+        if self.path is None or looks:
+            self._open_folder()
+        for track, pieces in part.tracks.items():
+            if looks:
+                self._look_after(track)
             self._write_track(track, pieces)
-        if lines:
-            self._try(partial(self._append, lines))
-        if told:
+        if part.lines:
+            self._try(partial(self._append, part.lines))
+        if part.summary is not None:
             self._try(self._write_manifest)
 
     def sync(self, workers: Executor) -> None:
@@ -221,20 +224,25 @@ class Recording:
 
     # The files in it
 
-    def _write_track(self, track: str, pieces: list[tuple[int, bytes]]) -> None:
+    def _look_after(self, track: str) -> None:
+        """Let go of a file that somebody removed."""
         if track in self._open and self._open[track].gone:
             self._complain(FileNotFoundError(errno.ENOENT, "the file was removed", str(self._open[track].path)))
             self._lose_file(track)
-        samples = sum(len(pcm) for _, pcm in pieces) // SAMPLE_BYTES
-        if track not in self._open and not self._try(partial(self._open_track, track), lambda: samples):
-            return
-        for position, pcm in pieces:
-            self._put(self._open[track], position, pcm)
-        self._unsynced.add(track)
 
-    def _put(self, file: RawWriter, position: int, pcm: bytes) -> None:
-        end = position + len(pcm) // SAMPLE_BYTES
-        self._try(partial(file.write, position, pcm), lambda: end - max(position, file.samples))
+    def _write_track(self, track: str, pieces: list[Placed]) -> None:
+        file = self._open.get(track)
+        if file is None:
+            if not self._try(partial(self._open_track, track), lambda: sum(piece.chunk.samples for piece in pieces)):
+                return
+            file = self._open[track]
+        for position, pcm in _joined(pieces):
+            try:
+                file.write(position, pcm)
+            except OSError as error:
+                self.lost += position + len(pcm) // SAMPLE_BYTES - max(position, file.samples)
+                self._complain(error)
+        self._unsynced.add(track)
 
     def _open_track(self, track: str, *, again: bool = False) -> None:
         path = self._folder()
@@ -355,50 +363,52 @@ def player_hint(path: Path, rate: int) -> str:
     return f"ffplay -f s16le -ar {rate} {shlex.quote(str(path))}"
 
 
-def _by_session(items: Sequence[Item]) -> dict[SessionKey, list[Item]]:
-    sessions: dict[SessionKey, list[Item]] = {}
+class Part:
+    """What a batch holds for one recording: each track's chunks in order, lines for the event log, the last summary."""
+
+    def __init__(self) -> None:
+        self.tracks: dict[str, list[Placed]] = {}
+        self.lines: list[bytes] = []
+        self.summary: Summary | None = None
+
+
+def _parts(items: Sequence[Item]) -> list[tuple[SessionKey, Part]]:
+    """A batch by session. What follows a session's end is of another recording: its bot may be back within a batch."""
+    parts: list[tuple[SessionKey, Part]] = []
+    going_on: dict[SessionKey, Part] = {}
     for item in items:
-        sessions.setdefault(item.session, []).append(item)
-    return sessions
+        part = going_on.get(item.session)
+        if part is None:
+            part = going_on[item.session] = Part()
+            parts.append((item.session, part))
+        if type(item) is Placed:
+            pieces = part.tracks.get(item.track)
+            if pieces is None:
+                part.tracks[item.track] = [item]
+            else:
+                pieces.append(item)
+        elif isinstance(item, Summary):
+            part.summary = item
+            if item.ended is not None:
+                del going_on[item.session]
+        elif isinstance(item, Logged):
+            part.lines.append(_line(item))
+    return parts
 
 
-def _up_to_ends(batch: list[Item]) -> Iterator[list[Item]]:
-    """A session's batch in parts that end where a recording does: its bot may be back within the same batch."""
-    part: list[Item] = []
-    for item in batch:
-        part.append(item)
-        if isinstance(item, Summary) and item.ended is not None:
-            yield part
-            part = []
-    if part:
-        yield part
-
-
-def _runs(batch: Sequence[Item]) -> tuple[dict[str, list[tuple[int, bytes]]], list[bytes], bool]:
-    """A batch sorted: contiguous runs per track, lines for the event log, and whether the session's state was told."""
-    pieces: dict[str, list[Placed]] = {}
-    lines: list[bytes] = []
-    told = False
-    for item in batch:
-        match item:
-            case Placed():
-                pieces.setdefault(item.track, []).append(item)
-            case Logged():
-                lines.append(_line(item))
-            case Summary():
-                told = True
-    return {track: _joined(placed) for track, placed in pieces.items()}, lines, told
-
-
-def _joined(placed: list[Placed]) -> list[tuple[int, bytes]]:
-    joined: list[tuple[int, list[bytes]]] = []
+def _joined(pieces: list[Placed]) -> list[tuple[int, bytes]]:
+    """Chunks as runs that are contiguous."""
+    if len(pieces) == 1:
+        return [(pieces[0].position, pieces[0].chunk.pcm)]
+    runs: list[tuple[int, list[bytes]]] = []
     end = None
-    for item in placed:
-        if item.position != end:
-            joined.append((item.position, []))
-        joined[-1][1].append(item.chunk.pcm)
-        end = item.end
-    return [(position, b"".join(parts)) for position, parts in joined]
+    for piece in pieces:
+        if piece.position != end:
+            runs.append((piece.position, []))
+        pcm = piece.chunk.pcm
+        runs[-1][1].append(pcm)
+        end = piece.position + len(pcm) // SAMPLE_BYTES
+    return [(position, b"".join(parts)) for position, parts in runs]
 
 
 def _line(logged: Logged) -> bytes:

@@ -1,0 +1,277 @@
+"""The port over real sockets: whatever a peer does with its bytes, its messages come whole, and nobody else suffers."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import struct
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+
+import pytest
+from websockets.asyncio.client import connect
+from websockets.exceptions import ConnectionClosed
+from websockets.frames import Frame, Opcode
+
+from audiotap.net import port as module
+from audiotap.net.peer import bind
+from audiotap.net.port import MAX_MESSAGE, MAX_UNSENT, Peer, Port
+
+REQUEST = (
+    b"GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+)
+TEXTS = ["", "a", "é" * 100, "x" * 125, "x" * 126, "x" * 65_535, "x" * 65_536, "y" * 300_000]
+
+
+class Ear:
+    """Takes everything one peer says."""
+
+    def __init__(self, peer: Peer) -> None:
+        self.peer = peer
+        self.heard: list[str | bytes] = []
+        self.lost: bool | None = None
+        self.news = asyncio.Event()
+
+    def take(self, wire: str | bytes) -> None:
+        if wire == "fail":
+            raise RuntimeError("on purpose")
+        self.heard.append(wire)
+        self.news.set()
+
+    def leave(self, *, lost: bool) -> None:
+        self.lost = lost
+        self.news.set()
+
+    async def hears(self, count: int) -> list[str | bytes]:
+        """What it heard, once it is so many messages."""
+        while len(self.heard) < count and self.lost is None:
+            self.news.clear()
+            await self.news.wait()
+        return self.heard
+
+    async def left(self) -> bool:
+        """Whether the connection was lost, once it is over."""
+        while self.lost is None:
+            self.news.clear()
+            await self.news.wait()
+        return self.lost
+
+
+class House:
+    """A port that is open, and the ears of those who dialled it."""
+
+    def __init__(self, sockets: list[socket.socket], number: int) -> None:
+        self.number = number
+        self.url = f"ws://127.0.0.1:{number}"
+        self.ears: list[Ear] = []
+        self.ready = True
+        self.news = asyncio.Event()
+        self.port = Port(sockets, self.welcome, lambda: self.ready)
+        self.port.start()
+
+    def welcome(self, peer: Peer) -> Ear:
+        self.ears.append(Ear(peer))
+        self.news.set()
+        return self.ears[-1]
+
+    async def ear(self, number: int = 0) -> Ear:
+        """That of the peer who dialled as the so-manieth."""
+        while len(self.ears) <= number:
+            self.news.clear()
+            await self.news.wait()
+        return self.ears[number]
+
+
+@pytest.fixture
+async def house() -> AsyncIterator[House]:
+    """A port that is open while a test runs."""
+    sockets, _, number = await bind("127.0.0.1", 0)
+    house = House(sockets, number)
+    async with asyncio.timeout(20):
+        yield house
+        await house.port.close()
+
+
+@asynccontextmanager
+async def line(house: House) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+    """A connection byte by byte."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", house.number)
+    try:
+        yield reader, writer
+    finally:
+        writer.close()
+        with suppress(OSError):
+            await writer.wait_closed()
+
+
+@asynccontextmanager
+async def raw(house: House) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+    """The same past its handshake."""
+    async with line(house) as (reader, writer):
+        writer.write(REQUEST)
+        await reader.readuntil(b"\r\n\r\n")
+        yield reader, writer
+
+
+def frame(text: str, opcode: Opcode = Opcode.TEXT, *, fin: bool = True, mask: bool = True) -> bytes:
+    return Frame(opcode, text.encode(), fin).serialize(mask=mask)
+
+
+async def close_code(reader: asyncio.StreamReader) -> int:
+    """The code of the close frame that comes."""
+    while True:
+        head = await reader.readexactly(2)
+        payload = await reader.readexactly(head[1])
+        if head[0] & 15 == Opcode.CLOSE:
+            return int(struct.unpack("!H", payload[:2])[0])
+
+
+async def test_messages_of_every_length(house: House) -> None:
+    """Each of the three ways to write a length, text and binary, and the end is no loss."""
+    async with connect(house.url, compression=None) as bot:
+        for text in TEXTS:
+            await bot.send(text)
+        await bot.send(b"\x00\xff")
+    ear = await house.ear()
+    assert await ear.hears(len(TEXTS) + 1) == [*TEXTS, b"\x00\xff"]
+    assert not await ear.left()
+
+
+async def test_frames_in_crumbs(house: House) -> None:
+    """However the network cuts: three messages that come byte by byte."""
+    async with raw(house) as (_, writer):
+        for byte in frame("one") + frame("x" * 200) + frame("three"):
+            writer.write(bytes([byte]))
+            await writer.drain()
+            await asyncio.sleep(0)
+        assert await (await house.ear()).hears(3) == ["one", "x" * 200, "three"]
+
+
+async def test_a_request_in_crumbs_with_a_message_behind_it(house: House) -> None:
+    """A client that does not wait for its answer, over a slow line."""
+    async with line(house) as (reader, writer):
+        writer.write(REQUEST[:40])
+        await asyncio.sleep(2 * module.TICK)
+        writer.write(REQUEST[40:] + frame("early"))
+        await reader.readuntil(b"\r\n\r\n")
+        assert await (await house.ear()).hears(1) == ["early"]
+
+
+async def test_fragments_are_joined(house: House) -> None:
+    """With a ping between them, and a whole message behind."""
+    async with raw(house) as (reader, writer):
+        writer.write(frame("a", fin=False) + frame("b", Opcode.CONT, fin=False))
+        writer.write(frame("hi", Opcode.PING) + frame("c", Opcode.CONT) + frame("d"))
+        assert await (await house.ear()).hears(2) == ["abc", "d"]
+        assert await reader.readexactly(4) == b"\x8a\x02hi"
+
+
+@pytest.mark.parametrize(
+    ("data", "code"),
+    [
+        pytest.param(frame("bare", mask=False), 1002, id="unmasked"),
+        pytest.param(b"\x83\x80\0\0\0\0", 1002, id="an unknown kind"),
+        pytest.param(b"\xf1\x80\0\0\0\0", 1002, id="reserved bits"),
+        pytest.param(frame("x", Opcode.CONT), 1002, id="nothing to go on with"),
+        pytest.param(Frame(Opcode.TEXT, b"\xff\xfe").serialize(mask=True), 1007, id="no UTF-8"),
+        pytest.param(b"\x81\xff" + struct.pack("!Q", MAX_MESSAGE + 1), 1009, id="too long"),
+        pytest.param(b"\x81\xff" + b"\xff" * 8, 1009, id="longer than can be"),
+    ],
+)
+async def test_what_breaks_the_rules_ends_the_connection(house: House, data: bytes, code: int) -> None:
+    """With the code that says why; what came before counts, what follows does not, and others go on."""
+    async with connect(house.url) as other, raw(house) as (reader, writer):
+        writer.write(frame("before") + data + frame("after"))
+        assert await close_code(reader) == code
+        await other.send("still here")
+        heard = [await (await house.ear(number)).hears(1) for number in range(2)]
+    assert ["before"] in heard
+    assert ["still here"] in heard
+
+
+async def test_who_hangs_up_is_lost(house: House) -> None:
+    """Without a goodbye, in the middle of a message too."""
+    async with raw(house) as (_, writer):
+        writer.write(frame("whole") + frame("x" * 1000)[:500])
+        ear = await house.ear()
+        await ear.hears(1)
+        writer.transport.abort()
+    assert await ear.left()
+    assert ear.heard == ["whole"]
+    assert not await ear.peer.send("anybody?")
+
+
+async def test_a_receiver_that_fails_costs_its_own_connection(house: House) -> None:
+    """A bug in taking one bot's message must not silence the others."""
+    told: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context["exception"]))
+    async with connect(house.url) as good, connect(house.url) as bad:
+        await bad.send("fail")
+        with pytest.raises(ConnectionClosed):
+            await bad.recv()
+        await good.send("hello")
+        heard = [await (await house.ear(n)).hears(1) for n in range(2)]
+    assert ["hello"] in heard
+    assert [str(error) for error in told] == ["on purpose"]
+
+
+async def test_nobody_is_read_while_there_is_no_room(house: House) -> None:
+    """What is sent meanwhile waits in the network, and comes later in order."""
+    async with connect(house.url) as bot:
+        await bot.send("first")
+        ear = await house.ear()
+        await ear.hears(1)
+        house.ready = False
+        for number in range(100):
+            await bot.send(str(number))
+        await asyncio.sleep(3 * module.TICK)
+        assert ear.heard == ["first"]
+        house.ready = True
+        assert await ear.hears(101) == ["first", *map(str, range(100))]
+
+
+async def test_a_peer_that_never_reads_holds_up_only_who_sends_to_it(house: House) -> None:
+    """Its sender waits when a megabyte waits, the port goes on, and the end of the connection ends the wait."""
+    async with raw(house) as (_, writer):
+        ear = await house.ear()
+        sending = asyncio.create_task(send_much(ear.peer))
+        async with connect(house.url) as other:
+            await other.send("hello")
+            assert await (await house.ear(1)).hears(1) == ["hello"]
+        assert not sending.done()
+        writer.transport.abort()
+        assert await sending > 0
+
+
+async def send_much(peer: Peer) -> int:
+    sent = 0
+    while await peer.send("x" * (MAX_UNSENT // 4)):
+        sent += 1
+    return sent
+
+
+@pytest.mark.parametrize(
+    "junk", [b"hello\r\n\r\n", os.urandom(100_000), b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", b"\x16\x03\x01"]
+)
+async def test_who_does_not_ask_for_a_websocket(house: House, junk: bytes) -> None:
+    """Noise, TLS, a browser: the connection ends or waits, nobody is welcomed, and others are."""
+    async with line(house) as (_, writer), connect(house.url) as bot:
+        writer.write(junk)
+        await bot.send("hello")
+        assert await (await house.ear()).hears(1) == ["hello"]
+    assert len(house.ears) == 1
+
+
+async def test_many_connections_and_their_ends(house: House) -> None:
+    """Three hundred bots at once, each with its own words; all are gone at the end."""
+
+    async def say(number: int) -> None:
+        async with connect(house.url, compression=None) as bot:
+            await bot.send(str(number))
+
+    await asyncio.gather(*(say(number) for number in range(300)))
+    for number in range(300):
+        await (await house.ear(number)).left()
+    assert sorted(int(str(ear.heard[0])) for ear in house.ears) == [*range(300)]
