@@ -18,6 +18,7 @@ sender is the load's. Take the ratios, not the microseconds: each is the median 
 from __future__ import annotations
 
 import argparse
+import fcntl
 import os
 import platform
 import re
@@ -49,6 +50,8 @@ KB = 1000
 WARM_SECONDS = 2
 IDLE_SECONDS = 1.0
 """After the last connection has opened, until the server counts as idle."""
+DISTURBED = 0.05
+"""Share of the servers' processor that others may take, until it is said."""
 POLL_SECONDS = 0.002
 """Between two looks at all files; a latency is too long by that and by the time of a look."""
 
@@ -63,6 +66,8 @@ class Run(msgspec.Struct, frozen=True):
     peak: int
     lag: float
     """Seconds by which the load was late at worst, since a socket or a processor was not free."""
+    foreign: float = 0.0
+    """The share of its processor that others took meanwhile."""
 
     @property
     def cost(self) -> float:
@@ -142,14 +147,23 @@ class Bench:
             load.until("warm")
             if warm and not pace:
                 output.settled(server, warm)
-            before, begin = server.cpu_seconds(), time.monotonic()
+            busy, before, begin = self.rig.busy_seconds(), server.cpu_seconds(), time.monotonic()
             load.go()
             told = load.until("sent")
             after, end = output.settled(server, call.frames)
+            foreign = self.rig.busy_seconds() - busy - (server.cpu_seconds() - before)
             rss, peak = memory(server.pid), memory(server.pid, "VmHWM")
             finish(server, load, output)
             messages = call.connections * (call.frames - warm)
-            return Run(messages, after - before, end - begin, rss, peak, told["worst_lag"])
+            return Run(
+                messages,
+                after - before,
+                end - begin,
+                rss,
+                peak,
+                told["worst_lag"],
+                foreign / (time.monotonic() - begin),
+            )
 
 
 def finish(server: Server, load: Load, output: Output) -> None:
@@ -181,6 +195,9 @@ def table(results: dict[str, list[Run]], *, paced: bool = False) -> None:
             line += f"{median(run.cpu / run.wall for run in runs):11.1%}{max(run.lag for run in runs) * 1000:9.1f} ms"
         memory_ = f"{median(run.rss for run in runs) / MIB:.0f}, {median(run.peak for run in runs) / MIB:.0f}"
         print(f"{line}{memory_:>16}")
+    foreign = max(run.foreign for runs in results.values() for run in runs)
+    if foreign > DISTURBED:
+        print(f"WARNING: others took up to {foreign:.0%} of the servers' processor; do it again when it is quiet")
 
 
 def headline(scene: str, call: Call, more: str = "") -> None:
@@ -361,6 +378,19 @@ def told_by(*command: str) -> str:
     return subprocess.run(command, capture_output=True, text=True, check=False).stdout.partition("\n")[0]
 
 
+@contextmanager
+def alone(cache: Path) -> Iterator[None]:
+    """Two of these at the same time would measure each other: the second one waits."""
+    cache.mkdir(parents=True, exist_ok=True)
+    with (cache / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print("waiting for another run of this benchmark")
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
 def describe(rig: Rig) -> None:
     """Where and with what this is measured."""
     models = re.findall(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text("utf-8"))
@@ -408,7 +438,7 @@ def main() -> int:
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     try:
-        with tempfile.TemporaryDirectory(prefix="ingest-", dir=options.place) as place:
+        with alone(options.cache), tempfile.TemporaryDirectory(prefix="ingest-", dir=options.place) as place:
             rig = Rig(Path(place), options.cache)
             describe(rig)
             for scene in options.scene or SCENES:

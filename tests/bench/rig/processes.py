@@ -18,7 +18,6 @@ HERE = Path(__file__).parent
 OUR_CODE = HERE.parents[2] / "cli"
 START_SECONDS = 30.0
 STOP_SECONDS = 120.0
-PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
 class CannotRunError(Exception):
@@ -72,12 +71,19 @@ class Rig:
         processors = sorted(os.sched_getaffinity(0))
         self.server_cpu, self.load_cpu = processors[0], processors[-1]
         os.sched_setaffinity(0, {self.load_cpu})
-        cache.mkdir(parents=True, exist_ok=True)
 
     @property
     def alone(self) -> bool:
         """Whether server and load have to share one processor."""
         return self.server_cpu == self.load_cpu
+
+    def busy_seconds(self) -> float:
+        """For how long the servers' processor was not idle, since the machine started."""
+        line = next(
+            line for line in Path("/proc/stat").read_text().splitlines() if line.startswith(f"cpu{self.server_cpu} ")
+        )
+        user, nice, system, _idle, _iowait, *interrupts_and_stolen = map(int, line.split()[1:9])
+        return (user + nice + system + sum(interrupts_and_stolen)) / os.sysconf("SC_CLK_TCK")
 
     def compiled(self, name: str) -> Path:
         """A program from a C file here, for this very processor."""
