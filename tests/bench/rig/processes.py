@@ -71,6 +71,9 @@ class Rig:
         processors = sorted(os.sched_getaffinity(0))
         self.server_cpu, self.load_cpu = processors[0], processors[-1]
         os.sched_setaffinity(0, {self.load_cpu})
+        if not shutil.which("taskset"):
+            raise CannotRunError("there is no taskset")
+        self._load = self.compiled("load")
 
     @property
     def alone(self) -> bool:
@@ -152,8 +155,7 @@ class Rig:
     @contextmanager
     def load(self, frames: int, server: Server, pace: float, warm: int, log: Path | None = None) -> Iterator[Load]:
         """A load generator whose connections are open; `frames` is the descriptor of a call's frames."""
-        program = self.compiled("load")
-        words = [program, f"/proc/self/fd/{frames}", server.port, pace, warm, *([log] if log else [])]
+        words = [self._load, f"/proc/self/fd/{frames}", server.port, pace, warm, *([log] if log else [])]
         process = subprocess.Popen(
             pinned(self.load_cpu, list(map(str, words))),
             stdin=subprocess.PIPE,
