@@ -1,0 +1,1 @@
+"""What the ingest benchmark is run with: frames, the load generator, and the servers beside ours."""
