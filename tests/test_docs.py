@@ -59,7 +59,7 @@ def test_every_manifest_field_is_explained() -> None:
     """Whatever a manifest holds stands in the tables of docs/recording.md."""
     now = datetime(2026, 1, 1, tzinfo=UTC)
     session = Session(("attendee", "bot_1"), Timing(), now)
-    session.place(Heard("bot_1", "mixed", Chunk(bytes(320), 16000), at=0.0), now=0.0)
+    session.place([Heard("bot_1", "mixed", Chunk(bytes(320), 16000), at=0.0)], now=0.0)
     manifest = Manifest(session.summary(ended=now), "wav", {}).fields()
     fields = [*manifest, *manifest["tracks"][0]]
     assert _unexplained(fields) == []

@@ -65,7 +65,7 @@ def recorded(form: Format = "wav", *, killed: bool = False) -> Files:
 def heard(session: Session, n: int, track: str, name: str | None) -> list[Placed]:
     """The n-th tenth of a second of a track, whose samples tell their own position."""
     chunk = Chunk(counting(1600, start=1 + 1600 * n), RATE)
-    placed = session.place(Heard("bot_1", track, chunk, n / 10, name), n / 10)
+    placed = session.place([Heard("bot_1", track, chunk, n / 10, name)], n / 10)
     return [*placed, *session.release(n / 10, everything=True)]
 
 

@@ -39,7 +39,7 @@ class Call:
         name: str | None = None,
     ) -> Placed | None:
         heard = Heard("bot_1", track, Chunk(counting(samples), rate), at, name, sequence=sequence)
-        placed = [*self.session.place(heard, self.now), *self.session.release(self.now, everything=True)]
+        placed = [*self.session.place([heard], self.now), *self.session.release(self.now, everything=True)]
         return placed[0] if placed else None
 
     def hear(self, at: float | None, samples: int = 1600, track: str = MIXED, rate: int = RATE) -> int:
@@ -53,7 +53,7 @@ class Call:
         placed = []
         for at in times:
             self.now += samples / RATE
-            placed += self.session.place(Heard("bot_1", track, Chunk(counting(samples), RATE), at), self.now)
+            placed += self.session.place([Heard("bot_1", track, Chunk(counting(samples), RATE), at)], self.now)
             self.know()
         placed += self.session.release(self.now, everything=True)
         return [item.position for item in placed if item.track == track]

@@ -63,7 +63,7 @@ class Call:
                 self.said[track].append(said)
                 stamp = self.stamps[track](said)
                 now = 1000 + max(said, stamp) + DELAY
-                self._keep(self.session.place(Heard("bot_1", track, Chunk(pcm, RATE), EPOCH + stamp), now))
+                self._keep(self.session.place([Heard("bot_1", track, Chunk(pcm, RATE), EPOCH + stamp)], now))
                 self._keep(self.session.release(now))
         self._keep(self.session.finish())
         return self

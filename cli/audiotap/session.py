@@ -7,7 +7,9 @@ back and never overlap. There is no clock here: `now` is the listener's monotoni
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from datetime import datetime
+from typing import NamedTuple
 
 import msgspec
 
@@ -60,6 +62,13 @@ class Placed(msgspec.Struct, frozen=True, gc=False):
     @property
     def end(self) -> int:
         return self.position + self.chunk.samples
+
+
+class Flow(NamedTuple):
+    """So many chunks in a row, placed as one."""
+
+    placed: Placed
+    chunks: int
 
 
 class Logged(msgspec.Struct, frozen=True):
@@ -145,16 +154,41 @@ class Session:
         """Whether something has no place yet, so that `release` is due after `track.PATIENCE`."""
         return any(track.waits for track in self.tracks.values())
 
-    def place(self, heard: Heard, now: float) -> list[Placed]:
-        """Take a heard chunk, and give what has an address now; a hole, or a missing number, is waited for a little."""
-        track = self.tracks.get(heard.track)
-        if track is not None and heard.at is not None and self._origin is not None and track.goes_on(heard):
-            position = track.follow(heard.chunk, heard.at - self._origin - track.shift, self._floor(track))
-            if position is not None:
-                placed = Placed(self.key, heard.track, position, heard.chunk)
-                self._follow(placed.end / track.rate, now)
-                return [placed]
-        return self._place_with_care(heard, now)
+    def place(self, run: Sequence[Heard], now: float) -> list[Placed]:
+        """Take chunks of one track, and give what has an address now, joined where that is possible.
+
+        A hole, or a missing number, is waited for a little.
+        """
+        placed: list[Placed] = []
+        at = 0
+        while at < len(run):
+            flow = self._flow(run, at, now)
+            if flow is None:
+                placed += self._place_with_care(run[at], now)
+                at += 1
+            else:
+                at += flow.chunks
+                placed.append(flow.placed)
+        return placed
+
+    def _flow(self, run: Sequence[Heard], at: int, now: float) -> Flow | None:
+        """The chunks from `at` on that are what tracks are made of, on time beyond doubt, as one; None if none is."""
+        track = self.tracks.get(run[at].track)
+        if track is None or self._origin is None:
+            return None
+        position, floor, zero = track.next, self._floor(track), self._origin + track.shift
+        pcm: list[bytes] = []
+        for heard in run[at:] if at else run:
+            if heard.at is None or not track.goes_on(heard):
+                break
+            if not track.follow(heard.chunk, heard.at - zero, floor):
+                break
+            pcm.append(heard.chunk.pcm)
+        if not pcm:
+            return None
+        chunk = run[at].chunk if len(pcm) == 1 else Chunk(b"".join(pcm), track.rate)
+        self._follow(track.next / track.rate, now)
+        return Flow(Placed(self.key, track.track, position, chunk), len(pcm))
 
     def _place_with_care(self, heard: Heard, now: float) -> list[Placed]:
         """Whatever is not the even flow of a track."""

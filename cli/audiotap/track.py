@@ -275,16 +275,15 @@ class Track:
             and self.intake.passes(heard.chunk.pcm)
         )
 
-    def follow(self, chunk: Chunk, elapsed: float, floor: float) -> int | None:
-        """The position of a chunk that is on time beyond doubt; None for one that is to be looked at."""
+    def follow(self, chunk: Chunk, elapsed: float, floor: float) -> bool:
+        """Lay a chunk at the end if it is on time beyond doubt; False for one that is to be looked at."""
         ahead = elapsed - self.next / self.rate
         seconds = len(chunk.pcm) / (SAMPLE_BYTES * self.rate)
         slack = ON_TIME if self._mixed else min(ON_TIME, HALF_CHUNK * seconds)
         if not (floor - slack if floor < 0 else -slack) <= ahead <= floor + slack:
-            return None
-        position = self.next
+            return False
         self._run_on(chunk.pcm, ahead, seconds)
-        return position
+        return True
 
     def place(self, piece: Piece, jitter: Jitter, now: float) -> list[Laid]:
         """Take a piece, and give what has a place now: in order, never overlapping, nothing lost.

@@ -6,7 +6,7 @@ import asyncio
 import os
 import socket
 import struct
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 
 import pytest
@@ -34,10 +34,10 @@ class Ear:
         self.lost: bool | None = None
         self.news = asyncio.Event()
 
-    def take(self, wire: str | bytes) -> None:
-        if wire == "fail":
+    def take(self, wires: Sequence[str | bytes]) -> None:
+        if "fail" in wires:
             raise RuntimeError("on purpose")
-        self.heard.append(wire)
+        self.heard += wires
         self.news.set()
 
     def leave(self, *, lost: bool) -> None:

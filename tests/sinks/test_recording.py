@@ -41,7 +41,7 @@ class Call:
         """A tenth of a second of samples that tell their own position."""
         chunk = Chunk(counting(rate // 10, start=1 + round(at * rate)), rate)
         (placed,) = [
-            *self.session.place(Heard("bot_1", track, chunk, at, name), at),
+            *self.session.place([Heard("bot_1", track, chunk, at, name)], at),
             *self.session.release(at, everything=True),
         ]
         return placed

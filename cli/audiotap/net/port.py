@@ -11,7 +11,7 @@ import asyncio
 import selectors
 import socket
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from websockets.frames import CloseCode, Frame, Opcode
@@ -48,7 +48,8 @@ _MASK = 4
 class Receiver(Protocol):
     """Who takes what a peer says."""
 
-    def take(self, wire: str | bytes) -> None: ...
+    def take(self, wires: Sequence[str | bytes]) -> None:
+        """What was read at once, in order."""
 
     def leave(self, *, lost: bool) -> None:
         """The connection is over; `lost` is whether without a goodbye."""
@@ -67,6 +68,7 @@ class Peer:
         self._pending = bytearray()
         self._needed = 0
         self._parts: list[Frame] = []
+        self._said: list[str | bytes] = []
         self._unsent = bytearray()
         self._ends = False
         self._over = False
@@ -124,14 +126,21 @@ class Peer:
             self.abort()
             return False
         self.heard, self.pinged = True, False
-        if self._pending:
-            self._pending += buffer[:size]
-            if len(self._pending) >= self._needed:
-                data, self._pending = self._pending, bytearray()
-                self._keep(data, self._take(memoryview(data)))
-        else:
-            self._keep(buffer[:size], self._take(buffer[:size]))
+        self._cut(buffer[:size])
+        if self._said and self._receiver is not None:
+            said, self._said = self._said, []
+            self._receiver.take(said)
         return size == len(buffer)
+
+    def _cut(self, data: memoryview) -> None:
+        """Take whole frames out of bytes, and keep the rest for the next ones."""
+        if self._pending:
+            self._pending += data
+            if len(self._pending) >= self._needed:
+                whole, self._pending = self._pending, bytearray()
+                self._keep(whole, self._take(memoryview(whole)))
+        else:
+            self._keep(data, self._take(data))
 
     def write(self) -> None:
         """Send what waits, as far as the socket takes it."""
@@ -200,7 +209,7 @@ class Peer:
             self._protocol.fail(CloseCode.INVALID_DATA, f"{error.reason} at position {error.start}")
             self._pass_on()
             return
-        self._say(text)
+        self._said.append(text)
 
     def _take_request(self, data: memoryview) -> int:
         """Answer a request when all of it is there."""
@@ -234,16 +243,12 @@ class Peer:
         parts, self._parts = self._parts, []
         data = b"".join(part.data for part in parts)
         if parts[0].opcode is Opcode.BINARY:
-            self._say(data)
+            self._said.append(data)
             return
         try:
-            self._say(data.decode())
+            self._said.append(data.decode())
         except UnicodeDecodeError as error:
             self._protocol.fail(CloseCode.INVALID_DATA, f"{error.reason} at position {error.start}")
-
-    def _say(self, wire: str | bytes) -> None:
-        if self._receiver is not None:
-            self._receiver.take(wire)
 
     def _pass_on(self) -> None:
         """Send what the library wants to be sent, and see whether it wants the end."""

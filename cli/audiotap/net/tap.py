@@ -86,9 +86,14 @@ class Link:
         self.early = Oddities()
         self.told_strange = False
 
-    def take(self, wire: str | bytes) -> None:
-        """A message came."""
-        self._tap.take(self, wire)
+    @property
+    def provider(self) -> str:
+        """Whose bot it is; empty while that is not known."""
+        return self.dialect.name if self.dialect is not None else ""
+
+    def take(self, wires: Sequence[str | bytes]) -> None:
+        """Messages came."""
+        self._tap.take(self, wires)
 
     def leave(self, *, lost: bool) -> None:
         """The connection is over."""
@@ -205,42 +210,57 @@ class Tap:
                 return False
         return True
 
-    def take(self, link: Link, wire: str | bytes) -> None:
+    def take(self, link: Link, wires: Sequence[str | bytes]) -> None:
+        """Messages of one connection. Chunks of one track that follow each other go on together."""
+        run: list[Heard] = []
+        for wire in wires:
+            for event in self._decoded(link, wire):
+                if type(event) is Heard:
+                    if run and (event.track != run[0].track or event.session != run[0].session):
+                        self._hear(link, run)
+                        run = []
+                    run.append(event)
+                    continue
+                if run:
+                    self._hear(link, run)
+                    run = []
+                self._handle(link, event)
+        if run:
+            self._hear(link, run)
+
+    def _decoded(self, link: Link, wire: str | bytes) -> Sequence[Event]:
         if link.dialect is None:
             link.dialect = recognise(wire)
             if link.dialect is None:
                 self._strange(link)
-                return
+                return ()
         try:
-            events = link.dialect.decode(wire)
+            return link.dialect.decode(wire)
         except WireError as error:
             self._malformed(link, str(error))
-            return
-        for event in events:
-            if type(event) is Heard:
-                self._hear(link, link.dialect, event)
-            else:
-                self._handle(link, link.dialect, event)
+            return ()
 
-    def _hear(self, link: Link, dialect: Dialect, heard: Heard) -> None:
-        live = self._join(link, dialect, heard.session, heard.bot)
+    def _hear(self, link: Link, run: list[Heard]) -> None:
+        """Take chunks of one track."""
+        heard = run[-1]
+        live = self._join(link, heard.session, heard.bot)
         if not live.takes(heard.track, link):
-            self._supersede(live, heard.track)
+            self._supersede(live, heard.track, len(run))
             return
         live.heard_at = now = self._now()
-        self._put_placed(live, live.session.place(heard, now))
+        self._put_placed(live, live.session.place(run, now))
         track = live.session.tracks[heard.track]
         if track.notices:
             self._report_notices(live, heard.track)
         if live.waiting is None and track.waits:
             live.waiting = asyncio.get_running_loop().call_later(PATIENCE, self._release, live)
         if self._threshold is not None and heard.track == MIXED and live.mouth is not None:
-            self._give_way(live.mouth, heard, self._threshold)
+            self._give_way(live.mouth, run, self._threshold)
 
-    def _handle(self, link: Link, dialect: Dialect, event: Event) -> None:
+    def _handle(self, link: Link, event: Event) -> None:
         match event:
             case Occurred():
-                live = self._join(link, dialect, event.session, event.bot)
+                live = self._join(link, event.session, event.bot)
                 for logged in live.session.log(event):
                     self._put(logged)
             case Pause(seconds):
@@ -248,9 +268,9 @@ class Tap:
                     if live.mouth is not None:
                         live.mouth.hold(seconds)
             case Unknown(kind):
-                self._unknown(link, dialect, kind, event.session)
+                self._unknown(link, kind, event.session)
             case _:
-                self._unknown(link, dialect, type(event).__name__, None)
+                self._unknown(link, type(event).__name__, None)
 
     def _release(self, live: Live) -> None:
         """Give what waited for those before it its place."""
@@ -272,9 +292,9 @@ class Tap:
             self._put(item)
             live.dirty = True
 
-    def _give_way(self, mouth: Mouth, heard: Heard, threshold: float) -> None:
+    def _give_way(self, mouth: Mouth, run: list[Heard], threshold: float) -> None:
         """Hold our speech while the meeting is loud."""
-        if rms(heard.chunk.pcm) > threshold:
+        if any(rms(heard.chunk.pcm) > threshold for heard in run):
             mouth.hold(HOLD_SECONDS)
 
     def _put(self, item: Placed | Logged | Summary) -> None:
@@ -283,9 +303,9 @@ class Tap:
 
     # Sessions
 
-    def _join(self, link: Link, dialect: Dialect, session: str, bot: str | None) -> Live:
+    def _join(self, link: Link, session: str, bot: str | None) -> Live:
         """The live session of an id, opened if it's new, with this connection among its connections."""
-        key = (dialect.name, session)
+        key = (link.provider, session)
         live = self.sessions.get(key) or self._open(key, bot)
         if link not in live.links:
             live.links.append(link)
@@ -395,9 +415,9 @@ class Tap:
         for live in link.sessions:
             live.dirty = True
 
-    def _unknown(self, link: Link, dialect: Dialect, kind: str, session: str | None) -> None:
+    def _unknown(self, link: Link, kind: str, session: str | None) -> None:
         """Count a message that holds nothing to record, and name its kind once."""
-        live = self.sessions.get((dialect.name, session)) if session is not None else None
+        live = self.sessions.get((link.provider, session)) if session is not None else None
         if session is None and link.sessions:
             live = link.sessions[0]
         oddities = live.oddities if live is not None else link.early
@@ -406,12 +426,13 @@ class Tap:
         if oddities.count(kind[:MAX_KIND]):
             self._tell(Odd(f"{kind[:MAX_KIND]}: nothing to record in it; counted", session))
 
-    def _supersede(self, live: Live, track: str) -> None:
-        """Leave out a chunk of a connection whose track a newer connection brings."""
+    def _supersede(self, live: Live, track: str, chunks: int) -> None:
+        """Leave out chunks of a connection whose track a newer connection brings."""
         counts = live.session.tracks[track].counts
-        counts.superseded += 1
+        first = not counts.superseded
+        counts.superseded += chunks
         live.dirty = True
-        if counts.superseded == 1:
+        if first:
             self._tell(Odd("two connections bring this track; the newer one is recorded", live.session.key[1], track))
 
     def _report_notices(self, live: Live, track: str) -> None:
