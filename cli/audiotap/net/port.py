@@ -116,8 +116,11 @@ class Peer:
 
     def read(self, buffer: memoryview) -> bool:
         """Take what the socket holds, up to a buffer full; whether there may be more."""
+        kept = len(self._pending)
+        short = kept < len(buffer) // 2
+        room = buffer[kept:] if short else buffer
         try:
-            size = self._sock.recv_into(buffer)
+            size = self._sock.recv_into(room)
         except (BlockingIOError, InterruptedError):
             return False
         except OSError:
@@ -126,21 +129,22 @@ class Peer:
             self.abort()
             return False
         self.heard, self.pinged = True, False
-        self._cut(buffer[:size])
+        if short:
+            buffer[:kept] = self._pending
+            self._cut(buffer[: kept + size])
+        else:
+            self._pending += buffer[:size]
+            if len(self._pending) >= self._needed:
+                self._cut(memoryview(self._pending))
+        return size == len(room)
+
+    def _cut(self, data: memoryview) -> None:
+        """Take whole frames out of bytes, keep the rest for the next ones, and hand on what they said."""
+        taken = self._take(data)
+        self._pending = bytearray() if self._over else bytearray(data[taken:])
         if self._said and self._receiver is not None:
             said, self._said = self._said, []
             self._receiver.take(said)
-        return size == len(buffer)
-
-    def _cut(self, data: memoryview) -> None:
-        """Take whole frames out of bytes, and keep the rest for the next ones."""
-        if self._pending:
-            self._pending += data
-            if len(self._pending) >= self._needed:
-                whole, self._pending = self._pending, bytearray()
-                self._keep(whole, self._take(memoryview(whole)))
-        else:
-            self._keep(data, self._take(data))
 
     def write(self) -> None:
         """Send what waits, as far as the socket takes it."""
@@ -158,10 +162,6 @@ class Peer:
         self._port.watch(self._sock, self, writing=bool(self._unsent))
         if len(self._unsent) <= MAX_UNSENT:
             self._room.set()
-
-    def _keep(self, data: memoryview | bytearray, taken: int) -> None:
-        if taken < len(data) and not self._over:
-            self._pending += data[taken:]
 
     def _take(self, data: memoryview) -> int:
         """Take every whole frame; how many bytes that were. `_needed` tells when the next one is whole."""
