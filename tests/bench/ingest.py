@@ -247,7 +247,7 @@ def growth(bench: Bench) -> None:
     costs: dict[str, list[float]] = {}
     numbers = [1, 50, 500, 2000]
     for connections in numbers:
-        warm, frames = 2, min(5000, 20_000 // connections)
+        warm, frames = 2, min(5000, max(40, 20_000 // connections))
         call = Call(bench.style(100), connections, warm + frames, 100)
         headline("growth", call, f", {frames} messages each after {warm}")
         results = bench.rounds(
