@@ -42,7 +42,7 @@ from numpy.typing import NDArray
 
 from rig.frames import STYLES, Call, session_of
 from rig.output import Output
-from rig.processes import SERVERS, CannotRunError, Load, Rig, Server, VoidError, memory
+from rig.processes import SERVERS, CannotRunError, Load, Rig, Server, VoidError, cpu_of_others, memory, tree
 
 MICRO = 1e6
 MIB = 1024 * 1024
@@ -52,8 +52,8 @@ IDLE_SECONDS = 1.0
 """After the last connection has opened, until the server counts as idle."""
 KEPT_UP = 0.25
 """Seconds after the last frame in which one that keeps up has it in its file, and we have seen so twice."""
-DISTURBED = 0.05
-"""Share of the servers' processor that others may take, until it is said."""
+DISTURBED = 0.1
+"""Share of one processor that other processes may take, until it is said."""
 POLL_SECONDS = 0.002
 """Between two looks at all files; a latency is too long by that and by the time of a look."""
 
@@ -71,7 +71,7 @@ class Run(msgspec.Struct, frozen=True):
     behind: float = 0.0
     """Seconds from the last frame sent to the last sample in its file."""
     foreign: float = 0.0
-    """The share of its processor that others took meanwhile."""
+    """Seconds of processor time that other processes of this machine took meanwhile."""
 
     @property
     def cost(self) -> float:
@@ -151,16 +151,18 @@ class Bench:
             load.until("warm")
             if warm and not pace:
                 output.settled(server, warm)
-            busy, before, begin = self.rig.busy_seconds(), server.cpu_seconds(), time.monotonic()
+            ours = {os.getpid(), load.pid, *tree(server.pid)}
+            others = cpu_of_others(ours)
+            before, begin = server.cpu_seconds(), time.monotonic()
             load.go()
             told, sent = load.until("sent"), time.monotonic()
             after, end = output.settled(server, call.frames)
-            share = (self.rig.busy_seconds() - busy - (server.cpu_seconds() - before)) / (time.monotonic() - begin)
+            foreign = sum(spent - others.get(process, 0.0) for process, spent in cpu_of_others(ours).items())
             rss, peak = memory(server.pid), memory(server.pid, "VmHWM")
             finish(server, load, output)
             messages = call.connections * (call.frames - warm)
             lag = told["worst_lag"]
-            return Run(messages, after - before, end - begin, rss, peak, lag, end - sent, share)
+            return Run(messages, after - before, end - begin, rss, peak, lag, end - sent, foreign)
 
 
 def finish(server: Server, load: Load, output: Output) -> None:
@@ -193,9 +195,9 @@ def table(results: dict[str, list[Run]], *, paced: bool = False) -> None:
             line += f"{max(run.lag for run in runs) * 1000:8.1f} ms"
         memory_ = f"{median(run.rss for run in runs) / MIB:.0f}, {median(run.peak for run in runs) / MIB:.0f}"
         print(f"{line}{memory_:>16}")
-    foreign = max((run.foreign for runs in results.values() for run in runs), default=0.0)
-    if foreign > DISTURBED:
-        print(f"WARNING: others took up to {foreign:.0%} of the servers' processor; do it again when it is quiet")
+    disturbed = max((run.foreign / run.wall for runs in results.values() for run in runs), default=0.0)
+    if disturbed > DISTURBED:
+        print(f"WARNING: other processes took up to {disturbed:.0%} of a processor; do it again when it is quiet")
 
 
 def headline(scene: str, call: Call, more: str = "") -> None:
@@ -245,7 +247,7 @@ def growth(bench: Bench) -> None:
     costs: dict[str, list[float]] = {}
     numbers = [1, 50, 500, 2000]
     for connections in numbers:
-        warm, frames = 2, min(5000, 20_000 // connections)
+        warm, frames = 2, min(5000, max(40, 20_000 // connections))
         call = Call(bench.style(100), connections, warm + frames, 100)
         headline("growth", call, f", {frames} messages each after {warm}")
         results = bench.rounds(
@@ -448,6 +450,7 @@ def main() -> int:
         print(f"this cannot be measured here: {error}")
         return 1
     except KeyboardInterrupt:
+        print("\ninterrupted")
         return 130
     return 0
 

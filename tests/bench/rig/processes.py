@@ -47,7 +47,21 @@ def cpu_seconds(pid: int) -> float:
     These are utime + stime of /proc/PID/stat, read in nanoseconds from the process's own clock instead of in ticks of
     10 ms; clock_getcpuclockid(3) makes the clock's number in the same way.
     """
-    return sum(time.clock_gettime((~process << 3) | 2) for process in tree(pid))
+    return sum(map(_cpu_seconds, tree(pid)))
+
+
+def _cpu_seconds(process: int) -> float:
+    return time.clock_gettime((~process << 3) | 2)
+
+
+def cpu_of_others(ours: set[int]) -> dict[int, float]:
+    """The processor time of every other process of this machine, the kernel's threads among them."""
+    others = {}
+    for process in Path("/proc").glob("[1-9]*"):
+        if int(process.name) not in ours:
+            with suppress(OSError):
+                others[int(process.name)] = _cpu_seconds(int(process.name))
+    return others
 
 
 def memory(pid: int, field: str = "VmRSS") -> int:
@@ -79,14 +93,6 @@ class Rig:
     def alone(self) -> bool:
         """Whether server and load have to share one processor."""
         return self.server_cpu == self.load_cpu
-
-    def busy_seconds(self) -> float:
-        """For how long the servers' processor was not idle, since the machine started."""
-        line = next(
-            line for line in Path("/proc/stat").read_text().splitlines() if line.startswith(f"cpu{self.server_cpu} ")
-        )
-        user, nice, system, _idle, _iowait, *interrupts_and_stolen = map(int, line.split()[1:9])
-        return (user + nice + system + sum(interrupts_and_stolen)) / os.sysconf("SC_CLK_TCK")
 
     def compiled(self, name: str) -> Path:
         """A program from a C file here, for this very processor."""
@@ -274,6 +280,10 @@ class Load:
     def __init__(self, process: subprocess.Popen[str], server: Server) -> None:
         self._process = process
         self._server = server
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
 
     def go(self) -> None:
         assert self._process.stdin is not None
