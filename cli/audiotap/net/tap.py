@@ -217,18 +217,15 @@ class Tap:
             for event in self._decoded(link, wire):
                 if type(event) is Heard:
                     if run and (event.track != run[0].track or event.session != run[0].session):
-                        self._hear(link, run)
-                        run = []
+                        run = self._hear(link, run)
                     run.append(event)
-                    continue
-                if run:
-                    self._hear(link, run)
-                    run = []
-                self._handle(link, event)
-        if run:
-            self._hear(link, run)
+                else:
+                    run = self._hear(link, run)
+                    self._handle(link, event)
+        self._hear(link, run)
 
-    def _decoded(self, link: Link, wire: str | bytes) -> Sequence[Event]:
+    def _decoded(self, link: Link, wire: str | bytes) -> Sequence[Event | WireError]:
+        """What a message says, or what is wrong with it."""
         if link.dialect is None:
             link.dialect = recognise(wire)
             if link.dialect is None:
@@ -237,16 +234,17 @@ class Tap:
         try:
             return link.dialect.decode(wire)
         except WireError as error:
-            self._malformed(link, str(error))
-            return ()
+            return (error,)
 
-    def _hear(self, link: Link, run: list[Heard]) -> None:
-        """Take chunks of one track."""
+    def _hear(self, link: Link, run: list[Heard]) -> list[Heard]:
+        """Take chunks of one track; an empty list to begin the next run with."""
+        if not run:
+            return run
         heard = run[-1]
         live = self._join(link, heard.session, heard.bot)
         if not live.takes(heard.track, link):
             self._supersede(live, heard.track, len(run))
-            return
+            return []
         live.heard_at = now = self._now()
         self._put_placed(live, live.session.place(run, now))
         track = live.session.tracks[heard.track]
@@ -256,9 +254,12 @@ class Tap:
             live.waiting = asyncio.get_running_loop().call_later(PATIENCE, self._release, live)
         if self._threshold is not None and heard.track == MIXED and live.mouth is not None:
             self._give_way(live.mouth, run, self._threshold)
+        return []
 
-    def _handle(self, link: Link, event: Event) -> None:
+    def _handle(self, link: Link, event: Event | WireError) -> None:
         match event:
+            case WireError():
+                self._malformed(link, str(event))
             case Occurred():
                 live = self._join(link, event.session, event.bot)
                 for logged in live.session.log(event):
