@@ -10,9 +10,10 @@ npm installed. The servers, one after the other in every round, each on a proces
 - `limit`: C that does nothing but receive, decode and write.
 
 All write to files, and every byte of them is compared with what was sent: one that differs makes the run void (status
-1). Times are the processor's, of all of a server's threads and children, from the start until the last sample is in its
-file; closing connections is not counted, and warming up only where there is none (`fast`). What a loopback costs the
-sender is the load's. Take the ratios, not the microseconds: each is the median of the rounds' own ratios.
+1). Times are the processor's, of all of a server's threads and children, until the last sample is in its file.
+Connecting and closing are not counted, nor is the warm-up, which all scenes have but `fast`: there, beginning the
+sessions and their files is part of the price. Take the ratios, not the microseconds: each is the median of the rounds'
+own ratios.
 """
 
 from __future__ import annotations
@@ -177,7 +178,7 @@ def ratio(results: dict[str, list[Run]], other: str) -> float | None:
     """How many messages ours takes in the processor time in which another one takes one."""
     if "ours" not in results or other not in results:
         return None
-    return median(theirs.cost / ours.cost for ours, theirs in zip(results["ours"], results[other], strict=True))
+    return median(theirs.cost / ours.cost for ours, theirs in zip(results["ours"], results[other], strict=False))
 
 
 def table(results: dict[str, list[Run]], *, paced: bool = False) -> None:
@@ -269,7 +270,7 @@ def memory_scene(bench: Bench) -> None:
     call = Call(bench.style(100), bench.options.conns or 1000, 50, 100)
     headline("memory", call, ", RSS")
     print(f"{'':12}{'start MiB':>12}{'kB/idle connection':>20}{'kB/track more':>15}{'kB/track in all':>17}")
-    figures: dict[str, list[float]] = {}
+    figures: dict[str, list[list[float]]] = {}
 
     def once(name: str, frames: int) -> Run:
         with bench.folder() as folder, bench.rig.server(name, folder) as server:
@@ -286,13 +287,16 @@ def memory_scene(bench: Bench) -> None:
                 recording, peak = memory(server.pid), memory(server.pid, "VmHWM")
                 finish(server, load, output)
         per = call.connections * KB
-        figures[name] = [start / MIB, (idle - start) / per, (recording - idle) / per, (recording - start) / per]
+        each = [start / MIB, (idle - start) / per, (recording - idle) / per, (recording - start) / per]
+        figures.setdefault(name, []).append(each)
         return Run(call.messages, 0.0, 0.0, recording, peak, 0.0)
 
     bench.rounds(call, bench.servers(call, ("ours", "quickstart")), once)
-    for name, (start, idle, more, whole) in figures.items():
+    for name, rounds in figures.items():
+        start, idle, more, whole = np.median(rounds, axis=0)
         print(f"{name:12}{start:12.0f}{idle:20.1f}{more:15.1f}{whole:17.1f}")
-    print(Goal("kB a track, with its connection", figures["ours"][3] if "ours" in figures else None, most=150))
+    ours = float(np.median(figures["ours"], axis=0)[3]) if "ours" in figures else None
+    print(Goal("kB a track, with its connection", ours, most=150))
 
 
 def latency(bench: Bench) -> None:
