@@ -20,7 +20,7 @@ from audiotap.manifest import Format
 from audiotap.reports import Failed, Report, SessionFinished, SessionStarted, TrackFinished, TrackStarted
 from audiotap.session import Placed, Session, Timing
 from audiotap.sinks.base import Item
-from audiotap.sinks.recording import Policy, Recorder, player_hint, session_folder, track_file
+from audiotap.sinks.recording import MOST_OLD_NEWS, Policy, Recorder, player_hint, session_folder, track_file
 from audiotap.writing import WAV_HEADER, wav_header
 
 STARTED = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -174,14 +174,26 @@ def test_every_sample_lies_at_its_position(tmp_path: Path) -> None:
 
 
 def test_files_are_valid_while_the_session_goes_on(tmp_path: Path) -> None:
-    """After every batch a killed recorder would leave a WAV with all samples and a manifest that says so."""
+    """After every batch a killed recorder would leave a WAV with all samples, and a manifest without an end."""
     call = Call(tmp_path)
     for n in range(3):
         call.write(call.heard(n / 10))
         assert len(samples(call.folder / "mixed.wav")) == (n + 1) * BLOCK
-        told = manifest(call.folder)
-        assert told["tracks"][0]["samples"] == (n + 1) * BLOCK
-        assert told["ended"] is None
+        assert manifest(call.folder)["ended"] is None
+
+
+def test_the_manifest_is_written_for_news_and_now_and_then(tmp_path: Path) -> None:
+    """A new track or name at once; higher counts alone when so many summaries came."""
+    call = Call(tmp_path)
+    for n in range(MOST_OLD_NEWS):
+        call.write(call.heard(n / 10))
+        assert manifest(call.folder)["tracks"][0]["samples"] == BLOCK
+    call.write(call.heard(MOST_OLD_NEWS / 10))
+    assert manifest(call.folder)["tracks"][0]["samples"] == (MOST_OLD_NEWS + 1) * BLOCK
+    call.write(call.heard(0.0, "7", "Ana"))
+    assert manifest(call.folder)["tracks"][1]["names"] == ["Ana"]
+    call.write(call.heard(0.1, "7", "Ana B."))
+    assert manifest(call.folder)["tracks"][1]["names"] == ["Ana", "Ana B."]
 
 
 def test_bin_holds_the_same_samples_and_tells_how_to_play_them(tmp_path: Path) -> None:

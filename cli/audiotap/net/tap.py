@@ -35,7 +35,8 @@ from audiotap.track import PATIENCE
 HOLD_SECONDS = 0.8
 """How long a loud meeting holds our speech (Attendee's documented automatic pause)."""
 TELL_SECONDS = 5.0
-"""How often the sinks are told how sessions stand."""
+"""How often the sinks are told how each session stands."""
+TELL_STEPS = 50
 QUIET_SECONDS = 10.0
 """Without any audio from a bot that is connected, which is worth a warning."""
 DEFAULT_SPEAKING_RATE = 16000
@@ -380,13 +381,24 @@ class Tap:
             closing.add_done_callback(self._ending.discard)
 
     async def _keep_telling(self) -> None:
+        """Each session in its turn, evenly over the time, so that no burst of manifests holds up the audio."""
         while True:
-            await asyncio.sleep(TELL_SECONDS)
-            for live in self.sessions.values():
-                self._listen_for(live)
-                if live.dirty:
-                    live.dirty = False
-                    self._put(live.summary())
+            told = list(self.sessions.values())
+            steps = min(len(told), TELL_STEPS)
+            for step in range(steps):
+                await asyncio.sleep(TELL_SECONDS / steps)
+                for live in told[step::steps]:
+                    self._look_after(live)
+            if not steps:
+                await asyncio.sleep(TELL_SECONDS)
+
+    def _look_after(self, live: Live) -> None:
+        if self.sessions.get(live.session.key) is not live:
+            return
+        self._listen_for(live)
+        if live.dirty:
+            live.dirty = False
+            self._put(live.summary())
 
     def _listen_for(self, live: Live) -> None:
         """Tell once of a bot that is there and sends no audio; participants alone may all be silent."""

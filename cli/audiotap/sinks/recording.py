@@ -31,6 +31,8 @@ from audiotap.writing import RawWriter, WavWriter
 Tell = Callable[[Report], None]
 LOOKS = 10
 """Batches after which it is looked whether folder and files are still there."""
+MOST_OLD_NEWS = 6
+"""Summaries in which only counts rise, of which the last one makes a new manifest: half a minute."""
 SYNCERS = 8
 """Files that are synced to the disk at the same time."""
 
@@ -125,6 +127,8 @@ class Recording:
         self._log: int | None = None
         self._lock: int | None = None
         self._batches = 0
+        self._news: object = None
+        self._old_news = 0
         self._complained = False
 
     def adopt(self, folder: Path, lock: int, manifest: Manifest) -> None:
@@ -149,8 +153,22 @@ class Recording:
             self._write_track(track, pieces)
         if part.lines:
             self._try(partial(self._append, part.lines))
-        if part.summary is not None:
+        if part.summary is not None and self._is_news(part.summary):
             self._try(self._write_manifest)
+
+    def _is_news(self, summary: Summary) -> bool:
+        """Whether the manifest has to say more than higher counts, or has not been written for long."""
+        news = (
+            summary.bot,
+            summary.connections,
+            summary.origin,
+            [(track.track, track.names) for track in summary.tracks],
+        )
+        self._old_news += 1
+        if news == self._news and self._old_news < MOST_OLD_NEWS:
+            return False
+        self._news, self._old_news = news, 0
+        return True
 
     def sync(self, workers: Executor) -> None:
         """Bring what was written since the last time to the disk's surface, several files at a time."""
