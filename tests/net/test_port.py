@@ -15,8 +15,8 @@ from websockets.exceptions import ConnectionClosed
 from websockets.frames import Frame, Opcode
 
 from audiotap.net import port as module
-from audiotap.net.peer import bind
-from audiotap.net.port import MAX_MESSAGE, MAX_UNSENT, Peer, Port
+from audiotap.net.peer import MAX_MESSAGE, bind
+from audiotap.net.port import MAX_UNSENT, Peer, Port
 
 REQUEST = (
     b"GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import numpy as np
@@ -15,6 +13,7 @@ from numpy.typing import NDArray
 from audiotap.audio import Level
 from audiotap.events import SPOKEN
 from audiotap.jobs.output import talk
+from audiotap.manifest import NAME, Manifest
 from audiotap.net.simulator import Outcome
 from audiotap.reports import SessionFinished
 from audiotap.text import counted
@@ -72,30 +71,30 @@ class Verdict(msgspec.Struct, frozen=True):
 
 def recorded_checks(folder: Path, outcome: Outcome) -> list[Check]:
     """Every track that was sent against the file that was recorded, from the session's first sample on."""
-    manifest = json.loads((folder / "manifest.json").read_text("utf-8"))
-    entries = {entry["track"]: entry for entry in manifest["tracks"]}
+    manifest = Manifest.parse((folder / NAME).read_bytes())
+    recorded = {track.track: track for track in manifest.summary.tracks}
     sent = [track for track in outcome.sent if track.first is not None]
     origin = min((track.first for track in sent if track.first is not None), default=0)
     checks = []
     for track in sent:
-        entry = entries.get(track.track)
+        told = recorded.get(track.track)
         what = f"{outcome.provider} {track.track}"
-        if entry is None or track.file is None:
+        if told is None or track.file is None:
             checks.append(Check(what, good=False, detail="was sent but not recorded"))
             continue
         expected = read(Path(track.file))[origin:]
-        checks.append(_compared(f"{what} {' '.join(entry['names'])}".strip(), expected, folder, entry))
+        got = read(folder / manifest.files[track.track])
+        checks.append(_compared(f"{what} {' '.join(told.names)}".strip(), expected, got, told.rate))
     return checks
 
 
-def _compared(what: str, expected: Samples, folder: Path, entry: dict[str, Any]) -> Check:
-    recorded = read(folder / entry["file"])
+def _compared(what: str, expected: Samples, recorded: Samples, rate: int) -> Check:
     if len(expected) == len(recorded) and bool(np.array_equal(expected, recorded)):
         loudest = Level.of(recorded.tobytes()).peak
         return Check(
             what,
             good=True,
-            detail=f"{len(recorded) / entry['rate']:.2f} s identical, peak {loudest:.1f} dBFS",
+            detail=f"{len(recorded) / rate:.2f} s identical, peak {loudest:.1f} dBFS",
         )
     common = min(len(expected), len(recorded))
     differing = int(np.count_nonzero(expected[:common] != recorded[:common]))

@@ -19,6 +19,8 @@ from websockets.http11 import Request
 from websockets.protocol import SEND_EOF, State
 from websockets.server import ServerProtocol
 
+from audiotap.net.peer import MAX_MESSAGE
+
 try:
     from websockets.speedups import apply_mask
 except ImportError:
@@ -28,8 +30,6 @@ TICK = 0.02
 """Seconds between two looks at all sockets: invisible to a recording, a meter and a person."""
 AT_ONCE = 256 * 1024
 """Bytes that are read of one socket before the next one has its turn."""
-MAX_MESSAGE = 16 * 1024 * 1024
-"""Bytes of one incoming message; a minute of audio fits."""
 MAX_REQUEST = 32 * 1024
 """Bytes of a request for a connection."""
 MAX_UNSENT = 1024 * 1024
@@ -203,13 +203,14 @@ class Peer:
         length = data[at + 1] ^ _MASKED
         begin = at + (2 if length < 126 else 4 if length == 126 else 10)
         payload = apply_mask(bytes(data[begin + _MASK : end]), bytes(data[begin : begin + _MASK]))
+        self._take_words(payload)
+
+    def _take_words(self, data: bytes) -> None:
         try:
-            text = payload.decode()
+            self._said.append(data.decode())
         except UnicodeDecodeError as error:
             self._protocol.fail(CloseCode.INVALID_DATA, f"{error.reason} at position {error.start}")
             self._pass_on()
-            return
-        self._said.append(text)
 
     def _take_request(self, data: memoryview) -> int:
         """Answer a request when all of it is there."""
@@ -244,16 +245,13 @@ class Peer:
         data = b"".join(part.data for part in parts)
         if parts[0].opcode is Opcode.BINARY:
             self._said.append(data)
-            return
-        try:
-            self._said.append(data.decode())
-        except UnicodeDecodeError as error:
-            self._protocol.fail(CloseCode.INVALID_DATA, f"{error.reason} at position {error.start}")
+        else:
+            self._take_words(data)
 
     def _pass_on(self) -> None:
         """Send what the library wants to be sent, and see whether it wants the end."""
         for data in self._protocol.data_to_send():
-            if data is SEND_EOF or not data:
+            if data == SEND_EOF:
                 self._ends = True
             else:
                 self._unsent += data

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 
@@ -176,7 +175,7 @@ class Tap:
         self._linger = linger
         self._threshold = threshold
         self._lanes: Sequence[Lane] = ()
-        self._now: Callable[[], float] = time.monotonic
+        self._loop = asyncio.get_running_loop()
         self._ending: set[asyncio.Task[None]] = set()
         self._connections = 0
         self._teller: asyncio.Task[None] | None = None
@@ -184,7 +183,6 @@ class Tap:
     def start(self, lanes: Sequence[Lane]) -> None:
         """Begin; the sinks behind `lanes` are told of everything from here on."""
         self._lanes = lanes
-        self._now = asyncio.get_running_loop().time
         self._teller = asyncio.create_task(self._keep_telling(), name="teller")
 
     async def close(self, reason: str) -> None:
@@ -246,13 +244,13 @@ class Tap:
         if not live.takes(heard.track, link):
             self._supersede(live, heard.track, len(run))
             return []
-        live.heard_at = now = self._now()
+        live.heard_at = now = self._loop.time()
         self._put_placed(live, live.session.place(run, now))
         track = live.session.tracks[heard.track]
         if track.notices:
             self._report_notices(live, heard.track)
         if live.waiting is None and track.waits:
-            live.waiting = asyncio.get_running_loop().call_later(PATIENCE, self._release, live)
+            self._release_later(live)
         if self._threshold is not None and heard.track == MIXED and live.mouth is not None:
             self._give_way(live.mouth, run, self._threshold)
         return []
@@ -276,11 +274,13 @@ class Tap:
 
     def _release(self, live: Live) -> None:
         """Give what waited for those before it its place."""
-        loop = asyncio.get_running_loop()
         live.waiting = None
-        self._put_placed(live, live.session.release(loop.time()))
-        if live.session.waits and self.sessions.get(live.session.key) is live:
-            live.waiting = loop.call_later(PATIENCE, self._release, live)
+        self._put_placed(live, live.session.release(self._loop.time()))
+        if live.session.waits:
+            self._release_later(live)
+
+    def _release_later(self, live: Live) -> None:
+        live.waiting = self._loop.call_later(PATIENCE, self._release, live)
 
     def _put_placed(self, live: Live, placed: Sequence[Placed]) -> None:
         """Hand on what has its place; the sinks know of a track, and of its name, before its samples."""
@@ -326,7 +326,7 @@ class Tap:
 
     def _open(self, key: SessionKey, bot: str | None) -> Live:
         dialect = REGISTER[key[0]]
-        now = asyncio.get_running_loop().time()
+        now = self._loop.time()
         live = self.sessions[key] = Live(Session(key, dialect.timing, datetime.now(UTC), bot), dialect, now)
         self._put(live.summary())
         return live
@@ -334,7 +334,7 @@ class Tap:
     def resume(self, before: Summary, touched: datetime) -> None:
         """Go on with a session whose listener died, and which was last written at `touched`; its bot may be back."""
         dialect = REGISTER[before.session[0]]
-        now, wall = asyncio.get_running_loop().time(), datetime.now(UTC)
+        now, wall = self._loop.time(), datetime.now(UTC)
         began, heard_at = (now - max(0.0, (wall - time).total_seconds()) for time in (before.started, touched))
         live = Live(Session.resumed(before, dialect.timing, began, heard_at), dialect, now)
         live.began = began
@@ -355,8 +355,7 @@ class Tap:
         """End the session when its bot stays away; one whose connection was lost tries to come back."""
         timing = live.session.timing
         linger = self._linger if self._linger is not None else timing.retries if lost else timing.linger
-        loop = asyncio.get_running_loop()
-        live.lingering = loop.call_later(linger, self._end, live, f"no connection for {linger:g} s")
+        live.lingering = self._loop.call_later(linger, self._end, live, f"no connection for {linger:g} s")
 
     def _end(self, live: Live, reason: str) -> None:
         """Take a session off the line; its bot may come back at once, as a new one."""
@@ -372,7 +371,7 @@ class Tap:
             self._report_notices(live, track)
         for logged in live.session.early():
             self._put(logged)
-        summary = live.end(asyncio.get_running_loop().time(), reason)
+        summary = live.end(self._loop.time(), reason)
         self.lossy |= summary.lossy
         self._put(summary)
         if live.mouth is not None:
@@ -403,7 +402,7 @@ class Tap:
     def _listen_for(self, live: Live) -> None:
         """Tell once of a bot that is there and sends no audio; participants alone may all be silent."""
         steady = MIXED in live.session.tracks or not live.session.tracks
-        quiet = steady and bool(live.links) and asyncio.get_running_loop().time() - live.heard_at >= QUIET_SECONDS
+        quiet = steady and bool(live.links) and self._loop.time() - live.heard_at >= QUIET_SECONDS
         if quiet and not live.told_quiet:
             self._tell(Odd(f"no audio for {QUIET_SECONDS:g} s, though the bot is connected", live.session.key[1]))
         live.told_quiet = quiet
