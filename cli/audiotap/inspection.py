@@ -56,8 +56,9 @@ class Inspection:
         self._rate = rate
         self._tell = tell
         self._quiet = quiet
-        self._waiting = [_GAP * _KEPT]
-        self._size = 0
+        self._begin = _KEPT * SAMPLE_BYTES
+        self._joined = bytearray(self._begin + rate * SAMPLE_BYTES)
+        self._filled = self._begin
         self._gaps = 0
         self._seconds = 0
         self._silent = 0
@@ -65,10 +66,12 @@ class Inspection:
 
     def take(self, pcm: bytes) -> None:
         """Take S16LE, whole samples, that goes on where the last one ended."""
-        self._waiting.append(pcm)
-        self._size += len(pcm)
-        if self._size >= self._rate * SAMPLE_BYTES:
-            self._look()
+        end = self._filled + len(pcm)
+        if end < len(self._joined):
+            self._joined[self._filled : end] = pcm
+            self._filled = end
+        else:
+            self._look(pcm)
 
     def gap(self) -> None:
         """What comes next is not joined to what was: one silent sample, which is not counted, keeps them apart."""
@@ -77,22 +80,24 @@ class Inspection:
 
     def finish(self) -> None:
         """Look at what still waits, which is less than a second."""
-        if self._size:
-            self._inspect(b"".join(self._waiting))
-            self._waiting = [_GAP * _KEPT]
-            self._size = 0
+        if self._filled > self._begin:
+            self._inspect(self._joined[: self._filled])
+            self._filled = self._begin
 
-    def _look(self) -> None:
-        """Inspect every whole second, wherever it was cut into chunks; what is left waits on."""
-        pcm = b"".join(self._waiting)
-        kept, second, at = _KEPT * SAMPLE_BYTES, self._rate * SAMPLE_BYTES, 0
-        while self._size >= second:
-            self._inspect(pcm[at : at + kept + second])
-            at += second
-            self._size -= second
-        self._waiting = [pcm[at:]]
+    def _look(self, pcm: bytes) -> None:
+        """Inspect every second that becomes whole, wherever it was cut into chunks; what is left waits on."""
+        at = 0
+        while at < len(pcm):
+            size = min(len(pcm) - at, len(self._joined) - self._filled)
+            self._joined[self._filled : self._filled + size] = pcm[at : at + size]
+            self._filled += size
+            at += size
+            if self._filled == len(self._joined):
+                self._inspect(self._joined)
+                self._joined[: self._begin] = self._joined[-self._begin :]
+                self._filled = self._begin
 
-    def _inspect(self, pcm: bytes) -> None:
+    def _inspect(self, pcm: bytearray) -> None:
         """Look at a second, which has the last samples of the one before it in front."""
         joined = np.frombuffer(pcm, dtype="<i2")
         new = joined[_KEPT:]

@@ -41,10 +41,10 @@ class Intake:
         """Seconds by which what `take` gives next began before the chunk it is given."""
         return self._resampler.held if self._resampler is not None else 0.0
 
-    def passes(self, pcm: bytes) -> bool:
-        """Whether `take` would give bytes at the track's rate back as they are, and has nothing to count."""
-        odd = len(pcm) % SAMPLE_BYTES or self._half
-        return not odd and bool(pcm) and self._resampler is None and not pcm.startswith(b"RIFF")
+    @property
+    def even(self) -> bool:
+        """Whether `take` gives what is bare and at the track's rate back as it is, and has nothing to count."""
+        return not self._watched and not self._half and self._resampler is None
 
     def take(self, chunk: Chunk) -> bytes:
         """S16LE at the track's rate, whole samples; may be empty."""
@@ -127,6 +127,11 @@ def _belongs(half: bytes, pcm: bytes) -> bool:
     """
     whole = len(pcm) // SAMPLE_BYTES * SAMPLE_BYTES
     return roughness((half + pcm)[:whole]) <= roughness(pcm)
+
+
+def is_bare(pcm: bytes) -> bool:
+    """Whether bytes are whole samples and nothing else, as far as one can see."""
+    return len(pcm) % SAMPLE_BYTES == 0 and not pcm.startswith(b"RIFF") and bool(pcm)
 
 
 def wav_data_offset(pcm: bytes) -> int | None:

@@ -176,14 +176,8 @@ class Session:
         track = self.tracks.get(run[at].track)
         if track is None or self._origin is None:
             return None
-        position, floor, zero = track.next, self._floor(track), self._origin + track.shift
-        pcm: list[bytes] = []
-        for heard in run[at:] if at else run:
-            if heard.at is None or not track.goes_on(heard):
-                break
-            if not track.follow(heard.chunk, heard.at - zero, floor):
-                break
-            pcm.append(heard.chunk.pcm)
+        position = track.next
+        pcm = track.flow(run[at:] if at else run, self._origin + track.shift, self._floor(track))
         if not pcm:
             return None
         chunk = run[at].chunk if len(pcm) == 1 else Chunk(b"".join(pcm), track.rate)

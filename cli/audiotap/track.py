@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import math
 from collections import deque
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import msgspec
 
-from audiotap.audio import SAMPLE_BYTES, Chunk, slip
+from audiotap.audio import SAMPLE_BYTES, slip
 from audiotap.events import MIXED, Heard
 from audiotap.inspection import Findings, Inspection
-from audiotap.intake import Flaws, Intake
+from audiotap.intake import Flaws, Intake, is_bare
 from audiotap.order import Order
 
 PATIENCE = 0.1
@@ -261,29 +262,45 @@ class Track:
         self.names = [*self.names, name][-MAX_NAMES:]
         self.told = False
 
-    def goes_on(self, heard: Heard) -> bool:
-        """Whether a chunk is what tracks are made of: bare whole samples at the track's rate, with nothing special."""
-        return (
-            heard.sequence is None
-            and heard.chunk.rate == self.rate
-            and not self._waiting
-            and -DRIFT_BEGIN <= self.envelope.drift <= DRIFT_BEGIN
-            and not self._slipping
-            and not self.rejoined
-            and self.told
-            and (not heard.name or heard.name == self.names[-1])
-            and self.intake.passes(heard.chunk.pcm)
-        )
+    def flow(self, run: Sequence[Heard], zero: float, floor: float) -> list[bytes]:
+        """Lay the chunks that come first, as far as they are what tracks are made of; the samples of each.
 
-    def follow(self, chunk: Chunk, elapsed: float, floor: float) -> bool:
-        """Lay a chunk at the end if it is on time beyond doubt; False for one that is to be looked at."""
-        ahead = elapsed - self.next / self.rate
-        seconds = len(chunk.pcm) / (SAMPLE_BYTES * self.rate)
-        slack = ON_TIME if self._mixed else min(ON_TIME, HALF_CHUNK * seconds)
-        if not (floor - slack if floor < 0 else -slack) <= ahead <= floor + slack:
-            return False
-        self._run_on(chunk.pcm, ahead, seconds)
-        return True
+        That is: bare whole samples at the track's rate, with nothing special, and on time beyond doubt. `zero` is the
+        track's origin on the bot's clock, `floor` that of the session's stamps; both in seconds.
+        """
+        laid: list[bytes] = []
+        if not self._even:
+            return laid
+        name = self.names[-1] if self.names else None
+        bytes_a_second = SAMPLE_BYTES * self.rate
+        low = min(floor, 0.0)
+        for heard in run:
+            chunk, at = heard.chunk, heard.at
+            pcm = chunk.pcm
+            if heard.sequence is not None or at is None or chunk.rate != self.rate or not is_bare(pcm):
+                break
+            if heard.name and heard.name != name:
+                break
+            seconds = len(pcm) / bytes_a_second
+            ahead = at - zero - self.next / self.rate
+            slack = ON_TIME if self._mixed else min(ON_TIME, HALF_CHUNK * seconds)
+            if not low - slack <= ahead <= floor + slack:
+                break
+            self._run_on(pcm, ahead, seconds)
+            laid.append(pcm)
+        return laid
+
+    @property
+    def _even(self) -> bool:
+        """Whether nothing waits, drifts or is new about the track."""
+        return (
+            self.told
+            and not self._waiting
+            and not self.rejoined
+            and not self._slipping
+            and -DRIFT_BEGIN <= self.envelope.drift <= DRIFT_BEGIN
+            and self.intake.even
+        )
 
     def place(self, piece: Piece, jitter: Jitter, now: float) -> list[Laid]:
         """Take a piece, and give what has a place now: in order, never overlapping, nothing lost.

@@ -55,6 +55,8 @@ KEPT_UP = 0.25
 """Seconds after the last frame in which one that keeps up has it in its file, and we have seen so twice."""
 DISTURBED = 0.1
 """Share of one processor that other processes may take, until it is said."""
+SPARE = 256 * MIB
+"""Memory beyond that of the files that is there already, so that nobody pays for having it made."""
 POLL_SECONDS = 0.002
 """Between two looks at all files; a latency is too long by that and by the time of a look."""
 
@@ -148,6 +150,7 @@ class Bench:
             self.rig.load(frames, server, pace, warm) as load,
         ):
             output = Output(server.out, call)
+            self.rig.touch_memory(call.messages * call.chunk_bytes + SPARE)
             load.go()
             load.until("warm")
             if warm and not pace:

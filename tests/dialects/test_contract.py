@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import string
+from base64 import b64encode
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import msgspec
+import pybase64
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,7 +19,7 @@ from hypothesis import strategies as st
 from audiotap.audio import Chunk
 from audiotap.dialects import REGISTER, recognise
 from audiotap.dialects.attendee import INTERRUPT, PAUSE_PREFIXED
-from audiotap.dialects.base import Dialect, Side, participant_track, track_participant
+from audiotap.dialects.base import Dialect, Side, participant_track, samples, track_participant
 from audiotap.errors import UnspokenError, WireError
 from audiotap.events import MIXED, SPOKEN, Event, Fault, Heard, Occurred, Pause, Speak, Stop, Unknown
 
@@ -272,3 +276,29 @@ def dumps(message: object) -> str:
     if isinstance(message, int) and not isinstance(message, bool) and message > 10**4000:
         return "9" * 5000
     return json.dumps(message)
+
+
+@given(
+    st.one_of(st.text('AZaz09+/=-_ \n\\"', max_size=12), st.binary(max_size=9).map(lambda pcm: b64encode(pcm).decode()))
+)
+@pytest.mark.parametrize("decoder", [pybase64.b64decode, base64.b64decode], ids=["pybase64", "base64"])
+def test_base64_by_the_register_is_that_by_the_letter(decoder: Callable[..., bytes], text: str) -> None:
+    """Whatever a string holds, and whether pybase64 is there: it gives what msgspec gives, or both refuse."""
+    told = json.dumps(text).encode()
+    try:
+        wanted: bytes | None = msgspec.json.decode(told, type=bytes)
+    except msgspec.MsgspecError:
+        wanted = None
+    try:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("audiotap.dialects.base.b64decode", decoder)
+            assert samples(msgspec.Raw(told), "$") == wanted
+    except WireError:
+        assert wanted is None
+
+
+@pytest.mark.parametrize("told", [b"1234", b"null", b"[]", b'{"a":1}', b"true"])
+def test_what_is_no_string_holds_no_samples(told: bytes) -> None:
+    """However much its middle looks like base64."""
+    with pytest.raises(WireError, match=r"\$\.data"):
+        samples(msgspec.Raw(told), "$.data")

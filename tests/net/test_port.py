@@ -68,7 +68,7 @@ class House:
         self.ears: list[Ear] = []
         self.ready = True
         self.news = asyncio.Event()
-        self.port = Port(sockets, self.welcome, lambda: self.ready)
+        self.port = Port(sockets, self.welcome, lambda: self.ready, lambda: True)
         self.port.start()
 
     def welcome(self, peer: Peer) -> Ear:

@@ -24,6 +24,7 @@ class Narrow:
     """A lane without room, until it is given some."""
 
     ready = False
+    calm = True
 
     def put(self, item: Item) -> None:
         """Forget it."""
@@ -37,7 +38,7 @@ async def tapping(lane: Narrow) -> AsyncIterator[tuple[Tap, str]]:
     """A tap on a port of its own."""
     tap = Tap(lambda _: None)
     sockets, host, number = await bind("127.0.0.1", 0)
-    port = Port(sockets, tap.connect, tap.ready)
+    port = Port(sockets, tap.connect, tap.ready, tap.calm)
     tap.start([lane])
     port.start()
     async with asyncio.timeout(20):

@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 import msgspec
 
 from audiotap.audio import RATES, Chunk
-from audiotap.dialects.base import Side, lenient, participant_track, track_participant, whole
+from audiotap.dialects.base import Side, lenient, participant_track, samples, track_participant, whole
 from audiotap.errors import UnspokenError, WireError
 from audiotap.events import MIXED, Event, Heard, Pause, Speak, Unknown
 from audiotap.session import Timing
@@ -39,8 +39,8 @@ class _Envelope(msgspec.Struct):
     event_data: msgspec.Raw = msgspec.Raw(b"")
 
 
-class _Audio(msgspec.Struct):
-    chunk: bytes
+class _Audio(msgspec.Struct, gc=False):
+    chunk: msgspec.Raw
     sample_rate: int | None = None
     timestamp_ms: float | None = None
     participant_uuid: str | int | None = None
@@ -101,7 +101,7 @@ class Attendee:
             return [_heard(trigger, envelope.bot_id or UNKNOWN, lenient(_AUDIO, body.decode()))]
         if trigger == BOT_OUTPUT:
             audio = lenient(_AUDIO, body.decode())
-            return [Speak(Chunk(audio.chunk, _rate(audio.sample_rate)))]
+            return [Speak(Chunk(samples(audio.chunk, "$.data.chunk"), _rate(audio.sample_rate)))]
         if trigger in self.spellings:
             return [_pause(trigger, lenient(_HOLD, body.decode()))]
         return [Unknown(trigger, str(wire), envelope.bot_id)]
@@ -129,7 +129,7 @@ def _rate(rate: int | None) -> int:
 
 
 def _heard(trigger: str, bot: str, audio: _Audio) -> Heard:
-    chunk = Chunk(audio.chunk, _rate(audio.sample_rate))
+    chunk = Chunk(samples(audio.chunk, "$.data.chunk"), _rate(audio.sample_rate))
     at = None if audio.timestamp_ms is None else audio.timestamp_ms / 1000 - chunk.seconds
     if trigger == HEARD_MIXED:
         return Heard(bot, MIXED, chunk, at, sequence=audio.sequence)

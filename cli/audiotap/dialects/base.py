@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from binascii import Error as Base64Error
 from enum import Enum
 from typing import ClassVar, Protocol, TypeVar
 
@@ -12,7 +13,14 @@ from audiotap.errors import WireError
 from audiotap.events import MIXED, SPOKEN, Event
 from audiotap.session import Timing
 
+try:
+    from pybase64 import b64decode
+except ImportError:
+    from base64 import b64decode  # type: ignore[assignment]
+
 T = TypeVar("T")
+_QUOTE = ord('"')
+_SAMPLES = msgspec.json.Decoder(bytes)
 _OUR_TRACKS = (MIXED, SPOKEN)
 _ESCAPE = re.compile(
     r"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(?P<half>u[dD][89a-fA-F][0-9a-fA-F]{2})|.)",
@@ -74,6 +82,24 @@ def whole(decoder: msgspec.json.Decoder[T], wire: str | bytes) -> T | None:
         return decoder.decode(wire)
     except (msgspec.MsgspecError, UnicodeError, RecursionError):
         return None
+
+
+def samples(told: msgspec.Raw, where: str) -> bytes:
+    """The bytes that a JSON string tells in base64; WireError if it is none, `where` in the message it stands.
+
+    pybase64 decodes by the register what msgspec decodes by the letter, which gets what the other one doesn't take,
+    such as a string with escapes in it. For 100 ms at 16 kHz that is 2.3 µs instead of 3.8 with all that is around it.
+    """
+    text = memoryview(told)
+    if text[0] == _QUOTE:
+        try:
+            return b64decode(text[1:-1], validate=True)
+        except Base64Error:
+            pass
+    try:
+        return _SAMPLES.decode(text)
+    except msgspec.MsgspecError as error:
+        raise WireError(f"{error} - at `{where}`") from error
 
 
 def _without_halves(escape: re.Match[str]) -> str:

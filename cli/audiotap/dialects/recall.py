@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 import msgspec
 
 from audiotap.audio import Chunk
-from audiotap.dialects.base import Side, lenient, participant_track, track_participant, whole
+from audiotap.dialects.base import Side, lenient, participant_track, samples, track_participant, whole
 from audiotap.errors import UnspokenError, WireError
 from audiotap.events import MIXED, Event, Heard, Occurred, Unknown
 from audiotap.session import Timing
@@ -25,21 +25,21 @@ _AUDIO_KINDS = {HEARD_MIXED, HEARD_SEPARATE}
 OCCURRENCES = ("participant_events.", "transcript.")
 
 
-class _Id(msgspec.Struct):
+class _Id(msgspec.Struct, gc=False):
     id: str
 
 
-class _Time(msgspec.Struct):
+class _Time(msgspec.Struct, gc=False):
     relative: float | None = None
 
 
-class _Participant(msgspec.Struct):
+class _Participant(msgspec.Struct, gc=False):
     id: int | str
     name: str | None = None
 
 
-class _Audio(msgspec.Struct):
-    buffer: bytes
+class _Audio(msgspec.Struct, gc=False):
+    buffer: msgspec.Raw
     timestamp: _Time | None = None
     participant: _Participant | None = None
 
@@ -67,7 +67,7 @@ class _Occurrence(msgspec.Struct):
     words: list[_Word] = []
 
 
-class _AudioPayload(msgspec.Struct):
+class _AudioPayload(msgspec.Struct, gc=False):
     recording: _Id
     data: _Audio
     bot: _Id | None = None
@@ -172,7 +172,7 @@ def _heard(payload: _AudioPayload, *, mixed: bool) -> Heard:
         track, name = participant_track(str(audio.participant.id)), audio.participant.name
     at = audio.timestamp.relative if audio.timestamp is not None else None
     bot = payload.bot.id if payload.bot is not None else None
-    return Heard(payload.recording.id, track, Chunk(audio.buffer, RATE), at, name, bot)
+    return Heard(payload.recording.id, track, Chunk(samples(audio.buffer, "$.data.data.buffer"), RATE), at, name, bot)
 
 
 def _occurred(kind: str, payload: _Payload) -> Occurred:

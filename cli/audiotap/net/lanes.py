@@ -7,16 +7,16 @@ from collections.abc import Callable
 from functools import partial
 from typing import Protocol
 
-from audiotap.net.tasks import Worker
+from audiotap.net.tasks import Worker, wait_for
 from audiotap.reports import Failed, Odd, Report
 from audiotap.session import Placed
 from audiotap.sinks.base import Item, Sink
 
-BATCH_SECONDS = 0.05
-"""How long items gather before a thread writes them: what a kill can cost, against writing each chunk by itself."""
-BUSY_SECONDS = 0.15
-BUSY_ITEMS = 200
-"""How long they gather while more than so many came in a batch: two chunks of 100 ms become one write then."""
+BATCH_SECONDS = 0.03
+"""How long items gather before a thread writes them: what a kill can cost, against writing each chunk by itself.
+Longer costs the processor no less: what was just decoded is still in its cache."""
+CALM = 4 * 1024 * 1024
+"""Bytes of audio that may gather; more are written at once, while they are still in the processor's cache."""
 PATIENCE_SECONDS = 1.0
 """How long the end waits for a sink that isn't required."""
 LIMIT = 64 * 1024 * 1024
@@ -28,6 +28,8 @@ class Lane(Protocol):
 
     ready: bool
     """Whether it takes more: always, unless a required sink is behind."""
+    calm: bool
+    """Whether it would not rather catch up first."""
 
     def put(self, item: Item) -> None: ...
 
@@ -38,7 +40,7 @@ class Lane(Protocol):
 class DirectLane:
     """To a sink that only remembers (the meter): no queue and no thread. A sink that fails is detached."""
 
-    ready = True
+    ready = calm = True
 
     def __init__(self, sink: Sink, name: str, tell: Callable[[Report], None]) -> None:
         self._sink: Sink | None = sink
@@ -64,17 +66,17 @@ class BatchLane:
 
     def __init__(self, sink: Sink, name: str, tell: Callable[[Report], None], limit: int = LIMIT) -> None:
         self.failed = False
-        self.ready = True
+        self.ready = self.calm = True
         self.dropped = 0
         self._sink = sink
         self._name = name
         self._tell = tell
         self._limit = limit
         self._items: list[Item] = []
-        self._gather_seconds = BATCH_SECONDS
         self._bytes = 0
         self._closing = False
         self._some = asyncio.Event()
+        self._hurry = asyncio.Event()
         self._worker = Worker(f"audiotap: {name}")
         self._task = asyncio.create_task(self._run(), name=f"lane {name}")
 
@@ -87,6 +89,9 @@ class BatchLane:
                 self._drop()
                 return
             self._bytes += len(item.chunk.pcm)
+            if self._bytes > CALM:
+                self.calm = not self._sink.required
+                self._hurry.set()
             if self._bytes > self._limit:
                 self.ready = not self._sink.required
         if not self._items:
@@ -101,6 +106,7 @@ class BatchLane:
         """Hand over what waits, then close the sink; one that isn't required and stuck is left behind."""
         self._closing = True
         self._some.set()
+        self._hurry.set()
         await asyncio.wait({self._task}, timeout=None if self._sink.required else PATIENCE_SECONDS)
         if self._task.done():
             await self._worker.do(self._sink.close)
@@ -110,12 +116,11 @@ class BatchLane:
     async def _run(self) -> None:
         while not (self._closing and not self._items):
             await self._some.wait()
-            if not self._closing:
-                await asyncio.sleep(self._gather_seconds)
+            await wait_for(self._hurry, BATCH_SECONDS)
             batch, self._items = self._items, []
-            self._gather_seconds = BUSY_SECONDS if len(batch) > BUSY_ITEMS else BATCH_SECONDS
             if not self._closing:
                 self._some.clear()
+                self._hurry.clear()
             if batch:
                 await self._hand_over(batch)
 
@@ -126,6 +131,9 @@ class BatchLane:
             self._fail(error)
         self._bytes -= sum(len(item.chunk.pcm) for item in batch if isinstance(item, Placed))
         self.ready = self._bytes <= self._limit or not self._sink.required
+        self.calm = self._bytes <= CALM or not self._sink.required
+        if self._bytes > CALM:
+            self._hurry.set()
 
     def _drop(self) -> None:
         if not self.dropped:

@@ -69,7 +69,7 @@ async def listening(config: Config, tell: Tell, watchers: Sequence[Sink] = ()) -
     recorder = Recorder(config.recording, aloud)
     async with AsyncExitStack() as stack:
         sockets, host, port = await bind(config.host, config.port)
-        server = Port(sockets, tap.connect, tap.ready)
+        server = Port(sockets, tap.connect, tap.ready, tap.calm)
         stack.push_async_callback(server.close)
         tap.url = f"ws://{host}:{port}"
         if config.control is not None:

@@ -1,8 +1,7 @@
 """The port that bots dial. All sockets are read together on one tick: waking up costs more than the work does.
 
 Handshakes, control frames, fragments and everything odd are for the websockets library's own protocol, without its I/O;
-what real bots send all day, whole masked text frames, is taken out before it (docs/decisions/0010-one-tick.md).
-Source: RFC 6455, section 5.2, for the frame.
+what bots send all day is taken out before it by the law of `frames` (docs/decisions/0010-one-tick.md).
 """
 
 from __future__ import annotations
@@ -10,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import selectors
 import socket
-import struct
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
@@ -19,16 +17,12 @@ from websockets.http11 import Request
 from websockets.protocol import SEND_EOF, State
 from websockets.server import ServerProtocol
 
+from audiotap.net.frames import frame_end, take_texts
 from audiotap.net.peer import MAX_MESSAGE
-
-try:
-    from websockets.speedups import apply_mask
-except ImportError:
-    from websockets.utils import apply_mask
 
 TICK = 0.02
 """Seconds between two looks at all sockets: invisible to a recording, a meter and a person."""
-AT_ONCE = 256 * 1024
+AT_ONCE = 128 * 1024
 """Bytes that are read of one socket before the next one has its turn."""
 MAX_REQUEST = 32 * 1024
 """Bytes of a request for a connection."""
@@ -39,10 +33,6 @@ ROUND = 20.0
 CLOSING = 1.0
 """Seconds that a peer has to say goodbye."""
 BACKLOG = 1024
-
-_WHOLE_TEXT = 0x80 | Opcode.TEXT
-_MASKED = 0x80
-_MASK = 4
 
 
 class Receiver(Protocol):
@@ -72,6 +62,7 @@ class Peer:
         self._unsent = bytearray()
         self._ends = False
         self._over = False
+        self._plain = False
         self._room = asyncio.Event()
 
     @property
@@ -141,7 +132,10 @@ class Peer:
     def _cut(self, data: memoryview) -> None:
         """Take whole frames out of bytes, keep the rest for the next ones, and hand on what they said."""
         taken = self._take(data)
-        self._pending = bytearray() if self._over else bytearray(data[taken:])
+        if taken < len(data) and not self._over:
+            self._pending = bytearray(data[taken:])
+        elif self._pending:
+            self._pending = bytearray()
         if self._said and self._receiver is not None:
             said, self._said = self._said, []
             self._receiver.take(said)
@@ -165,52 +159,37 @@ class Peer:
 
     def _take(self, data: memoryview) -> int:
         """Take every whole frame; how many bytes that were. `_needed` tells when the next one is whole."""
-        at = 0
+        at, size = 0, len(data)
         if self._protocol.state is State.CONNECTING:
             at = self._take_request(data)
-        while not self._over and self._protocol.state is not State.CONNECTING:
-            end = self._frame_end(data, at)
-            if end > len(data):
-                self._needed = end - at
-                return at
-            if end < 0 or self._protocol.state is not State.OPEN:
-                self._take_odd(data[at:])
-                return len(data)
-            if data[at] == _WHOLE_TEXT and not self._parts:
-                self._take_text(data, at, end)
-            else:
+        while at < size and not self._over and self._protocol.state is not State.CONNECTING:
+            if self._plain:
+                at = self._take_texts(data, at)
+            if at < size:
+                end = frame_end(data, at)
+                if end > size:
+                    self._needed = end - at
+                    break
+                if end < 0 or self._protocol.state is not State.OPEN:
+                    end = size
                 self._take_odd(data[at:end])
-            at = end
+                at = end
         return at
 
-    def _frame_end(self, data: memoryview, at: int) -> int:
-        """Where a frame ends that begins at `at`, or at least would; -1 for one that cannot be."""
-        room = len(data) - at
-        if room < 2:
-            return at + 2
-        length = data[at + 1] ^ _MASKED
-        if length > 127:
-            return -1
-        if length < 126:
-            return at + 2 + _MASK + length
-        wide = 2 if length == 126 else 8
-        if room < 2 + wide:
-            return at + 2 + wide
-        (length,) = struct.unpack_from("!H" if wide == 2 else "!Q", data, at + 2)
-        return at + 2 + wide + _MASK + length if length <= MAX_MESSAGE else -1
-
-    def _take_text(self, data: memoryview, at: int, end: int) -> None:
-        length = data[at + 1] ^ _MASKED
-        begin = at + (2 if length < 126 else 4 if length == 126 else 10)
-        payload = apply_mask(bytes(data[begin + _MASK : end]), bytes(data[begin : begin + _MASK]))
-        self._take_words(payload)
-
-    def _take_words(self, data: bytes) -> None:
+    def _take_texts(self, data: memoryview, at: int) -> int:
+        """Take the texts that come first, by the law of `frames`."""
+        texts: list[bytes] = []
+        at = take_texts(data, at, texts)
         try:
-            self._said.append(data.decode())
+            self._said.extend(map(bytes.decode, texts))
         except UnicodeDecodeError as error:
-            self._protocol.fail(CloseCode.INVALID_DATA, f"{error.reason} at position {error.start}")
-            self._pass_on()
+            self._fail(error)
+        return at
+
+    def _fail(self, error: UnicodeDecodeError) -> None:
+        """End the connection of who sends text that is none."""
+        self._protocol.fail(CloseCode.INVALID_DATA, f"{error.reason} at position {error.start}")
+        self._pass_on()
 
     def _take_request(self, data: memoryview) -> int:
         """Answer a request when all of it is there."""
@@ -246,7 +225,10 @@ class Peer:
         if parts[0].opcode is Opcode.BINARY:
             self._said.append(data)
         else:
-            self._take_words(data)
+            try:
+                self._said.append(data.decode())
+            except UnicodeDecodeError as error:
+                self._fail(error)
 
     def _pass_on(self) -> None:
         """Send what the library wants to be sent, and see whether it wants the end."""
@@ -255,23 +237,30 @@ class Peer:
                 self._ends = True
             else:
                 self._unsent += data
+        self._plain = self.open and not self._parts
         self.write()
-        if self._protocol.state is not State.OPEN and not self._over and self._protocol.close_expected():
+        if not self.open and not self._over and self._protocol.close_expected():
             self._port.expect_end(self)
 
 
 class Port:
-    """A port and the peers that dialled it. `connect` is asked for each peer's receiver; `ready` whether to read.
+    """A port and the peers that dialled it. `connect` is asked for each peer's receiver, `ready` whether to read.
 
+    Where more was sent than was read at once, the next look is at once if it is `calm`, and else after a tick.
     All methods belong to the event loop's thread.
     """
 
     def __init__(
-        self, sockets: list[socket.socket], connect: Callable[[Peer], Receiver], ready: Callable[[], bool]
+        self,
+        sockets: list[socket.socket],
+        connect: Callable[[Peer], Receiver],
+        ready: Callable[[], bool],
+        calm: Callable[[], bool],
     ) -> None:
         self.sockets = sockets
         self._connect = connect
         self._ready = ready
+        self._calm = calm
         self._loop = asyncio.get_running_loop()
         self._selector = selectors.DefaultSelector()
         self._peers: dict[int, Peer] = {}
@@ -356,7 +345,7 @@ class Port:
         busy = self._look()
         if not self._peers:
             self._ticking = None
-        elif busy:
+        elif busy and self._calm():
             self._ticking = self._loop.call_soon(self._tick)
         else:
             self._ticking = self._loop.call_later(TICK, self._tick)

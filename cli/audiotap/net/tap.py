@@ -209,11 +209,22 @@ class Tap:
                 return False
         return True
 
+    def calm(self) -> bool:
+        """Whether no sink would rather catch up before more is read."""
+        return all(lane.calm for lane in self._lanes)
+
     def take(self, link: Link, wires: Sequence[str | bytes]) -> None:
         """Messages of one connection. Chunks of one track that follow each other go on together."""
         run: list[Heard] = []
         for wire in wires:
-            for event in self._decoded(link, wire):
+            dialect = link.dialect or self._meet(link, wire)
+            if dialect is None:
+                continue
+            try:
+                events: Sequence[Event | WireError] = dialect.decode(wire)
+            except WireError as error:
+                events = (error,)
+            for event in events:
                 if type(event) is Heard:
                     if run and (event.track != run[0].track or event.session != run[0].session):
                         run = self._hear(link, run)
@@ -223,17 +234,12 @@ class Tap:
                     self._handle(link, event)
         self._hear(link, run)
 
-    def _decoded(self, link: Link, wire: str | bytes) -> Sequence[Event | WireError]:
-        """What a message says, or what is wrong with it."""
+    def _meet(self, link: Link, wire: str | bytes) -> Dialect | None:
+        """The dialect of a connection, by its first message that is of one."""
+        link.dialect = recognise(wire)
         if link.dialect is None:
-            link.dialect = recognise(wire)
-            if link.dialect is None:
-                self._strange(link)
-                return ()
-        try:
-            return link.dialect.decode(wire)
-        except WireError as error:
-            return (error,)
+            self._strange(link)
+        return link.dialect
 
     def _hear(self, link: Link, run: list[Heard]) -> list[Heard]:
         """Take chunks of one track; an empty list to begin the next run with."""

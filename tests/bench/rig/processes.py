@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -119,6 +120,16 @@ class Rig:
             if made.returncode:
                 raise CannotRunError(f"npm install failed: {made.stderr or made.stdout}")
         return self.cache / "node_modules"
+
+    def touch_memory(self, size: int) -> None:
+        """Have so many bytes of memory used and free again.
+
+        Below a virtual machine, memory that was never used is made page by page, at a price that exceeds all else.
+        """
+        block = bytes(1024 * 1024)
+        with tempfile.TemporaryFile(dir=self.place) as file:
+            for _ in range(0, size, len(block)):
+                file.write(block)
 
     def environment(self, folder: Path) -> dict[str, str]:
         """The user's, without their settings of audiotap."""
