@@ -1,9 +1,9 @@
 """What more processes bring: messages per second of wall time with `listen --workers 1`, 2 and so on.
 
-Run it with `python tests/bench/workers.py [--workers 1 2] [--rounds 3]`, on Linux, with gcc. Servers and load are on all
-processors, since the load has to be somewhere: what it takes, N workers cannot have. So beside the ratio that was
-measured stands the one that the processor time allows, which is what a machine with a spare core for the load would show:
-a worker takes as many messages as its own processor time pays for. Every byte of the recordings is compared.
+Run it with `python tests/bench/workers.py [--workers 1 2] [--rounds 3]`, on Linux, with gcc. Servers and load are on
+all processors, since the load has to be somewhere: what it takes, the workers cannot have. So beside the ratio that was
+measured stands the one that the processor time allows: each process as fast as a processor of its own would make it.
+Every byte of the recordings is compared.
 """
 
 from __future__ import annotations
@@ -106,7 +106,8 @@ def compare(rig: WorkersRig, options: argparse.Namespace, milliseconds: int) -> 
                 results[rig.workers].append(run(rig, frames, call))
     finally:
         os.close(frames)
-    print(f"{'workers':>8}{'msgs/s':>10}{'scales':>9}{'CPU µs':>9}{'of it load':>12}{'CPU allows':>12}{'foreign':>9}")
+    titles = {"workers": 8, "msgs/s": 10, "scales": 9, "CPU µs": 9, "of it load": 12, "CPU allows": 12, "cores": 7}
+    print("".join(f"{title:>{width}}" for title, width in titles.items()) + f"{'foreign':>9}")
     first = next(iter(results.values()))
     for number, runs in results.items():
         scales = median(now.rate / one.rate for now, one in zip(runs, first, strict=True))
@@ -114,7 +115,8 @@ def compare(rig: WorkersRig, options: argparse.Namespace, milliseconds: int) -> 
         cpu, load = (MICRO * median(part / now.messages for part, now in parts) for parts in _costs(runs))
         foreign = max(now.foreign / now.wall for now in runs)
         rate = median(now.rate for now in runs)
-        print(f"{number:8}{rate:10.0f}{scales:8.2f}x{cpu:9.1f}{load:12.1f}{allows:11.2f}x{foreign:9.0%}")
+        cores = median((now.server + now.load) / now.wall for now in runs)
+        print(f"{number:8}{rate:10.0f}{scales:8.2f}x{cpu:9.1f}{load:12.1f}{allows:11.2f}x{cores:7.2f}{foreign:9.0%}")
 
 
 def _costs(runs: list[Run]) -> tuple[list[tuple[float, Run]], list[tuple[float, Run]]]:
@@ -126,7 +128,7 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--workers", type=int, nargs="+", default=[1, 2], help="how many; ratios are to the first")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--conns", type=int, default=64)
+    parser.add_argument("--conns", type=int, default=256)
     parser.add_argument("--chunk", type=int, choices=(10, 20, 100, 200), nargs="+", default=[100, 20, 10])
     parser.add_argument("--style", choices=STYLES, default="recall-separate")
     parser.add_argument("--messages", type=int, default=2000, help="of each connection")

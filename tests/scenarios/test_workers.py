@@ -27,6 +27,7 @@ from tests.scenarios.harness import (
     ramp,
     read,
     recall,
+    sounding,
     write,
 )
 from websockets.asyncio.client import ClientConnection, connect
@@ -37,6 +38,7 @@ from audiotap.net.ownership import owner
 SOUND = ramp(3)
 SOCKETS = 6
 """Connections of one bot: were they not brought together, two workers would have some of them for sure."""
+TRACKS = [f"p{n}" for n in range(SOCKETS - 1)]
 
 
 def id_of(worker: int, name: str = "bot", provider: str = "attendee", workers: int = 2) -> str:
@@ -91,7 +93,7 @@ def sockets(place: Place) -> list[Path]:
 async def test_every_session_is_one_recording(place: Place) -> None:
     """Eight bots with the mix and each participant on a socket of their own: a folder each, and every sample in it."""
     listener = await place.listen("--workers", 2)
-    tracks = ["", *(f"p{n}" for n in range(SOCKETS - 1))]
+    tracks = ["", *TRACKS]
 
     async def bot(number: int) -> None:
         async with dialled(listener.url, SOCKETS) as sockets:
@@ -246,11 +248,6 @@ async def test_a_worker_is_killed(place: Place) -> None:
     listener = await place.listen("--workers", 2)
     ones = [id_of(0), id_of(1)]
 
-    async def say(begin: int, end: int) -> None:
-        async with asyncio.TaskGroup() as bots:
-            for one in ones:
-                bots.create_task(say_one(listener.url, one, begin, end))
-
     mixed = {}
     with suppress(ConnectionClosed):
         async with dialled(listener.url, 2) as bots:
@@ -260,8 +257,8 @@ async def test_a_worker_is_killed(place: Place) -> None:
                 written(mixed[one], RATE)
             victim = workers_of(listener)[0]
             os.kill(victim, signal.SIGKILL)
-            gone([victim])
-            await say_one(listener.url, ones[0], 2, 3)
+            back = [say_one(listener.url, ones[0], 2, 3, track) for track in ("", *TRACKS)]
+            await asyncio.gather(*back)
             await bots[1].send(attendee(SOUND[RATE:], 3.0, bot=ones[1]))
             await listener.event("session.started", session=ones[0], resumed=True)
             written(mixed[ones[0]], len(SOUND))
@@ -273,6 +270,8 @@ async def test_a_worker_is_killed(place: Place) -> None:
     expected[RATE : 2 * RATE] = 0
     assert_same(holed.samples("mixed"), expected)
     assert_same(whole.samples("mixed"), SOUND)
+    for track in TRACKS:
+        assert_same(sounding(holed.samples(track)), SOUND[2 * RATE :])
     assert holed.folder == mixed[ones[0]].parent
     assert (holed.manifest["restarts"], whole.manifest["restarts"]) == (1, 0)
     assert len(list(place.out.iterdir())) == 2
@@ -280,9 +279,9 @@ async def test_a_worker_is_killed(place: Place) -> None:
     assert ended.status == 6
 
 
-async def say_one(url: str, bot: str, begin: int, end: int) -> None:
+async def say_one(url: str, bot: str, begin: int, end: int, track: str = "") -> None:
     """A stretch of seconds of a bot's call, over a connection of its own."""
-    await call(url, attendee(SOUND[begin * RATE : end * RATE], float(end), bot=bot))
+    await call(url, attendee(SOUND[begin * RATE : end * RATE], float(end), track, bot=bot))
 
 
 async def test_a_worker_that_dies_again_and_again(place: Place) -> None:
@@ -394,6 +393,7 @@ async def test_nothing_was_recorded(place: Place, number: signal.Signals, status
     ended = await listener.stop(number)
     assert ended.status == status
     assert ended.err == ""
+    assert len(listener.told("listening")) == 1
     assert list(place.out.iterdir()) == []
     assert not any(map(is_there, members))
     assert sockets(place) == []
@@ -410,6 +410,24 @@ async def test_a_second_signal_ends_all_at_once(place: Place) -> None:
     ended = await listener.ended()
     gone(members)
     assert ended.status in {-signal.SIGINT, -signal.SIGTERM}
+
+
+async def test_a_worker_dies_at_the_end(place: Place) -> None:
+    """One that is killed while it should finish its files: the other finishes its own, a warning says so, status 6."""
+    listener = await place.listen("--workers", 2)
+    async with dialled(listener.url, 2) as bots:
+        for worker, bot in enumerate(bots):
+            await bot.send(attendee(SOUND, 3.0, bot=id_of(worker)))
+            await listener.event("track.started", session=id_of(worker))
+        victim = workers_of(listener)[0]
+        os.kill(victim, signal.SIGSTOP)
+        listener.process.send_signal(signal.SIGINT)
+        await bots[1].wait_closed()
+        os.kill(victim, signal.SIGKILL)
+        ended = await listener.ended()
+    assert ended.status == 6
+    assert_same((await listener.finished(id_of(1))).samples("mixed"), SOUND)
+    assert any("died (SIGKILL) before it had finished" in warning for warning in listener.warnings())
 
 
 async def test_losses_of_any_worker_count(place: Place) -> None:

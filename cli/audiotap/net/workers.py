@@ -13,12 +13,11 @@ import sys
 from asyncio.subprocess import DEVNULL, Process
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from pathlib import Path
 from shutil import rmtree
 
 import msgspec
 
-from audiotap.errors import AudiotapError, Exit
+from audiotap.errors import AudiotapError, Exit, MachineError
 from audiotap.net.channel import WORDS, Broken, Channel, Ended, Finish, Levels, Order, Rest, Resting, Setup, Word
 from audiotap.net.control import control_path, control_server
 from audiotap.net.disk import watch_space
@@ -36,6 +35,8 @@ MODULE = "audiotap.jobs.worker"
 MOST_DEATHS = 3
 SHORT_LIFE = 10.0
 """So many deaths of a worker in a row, each so few seconds after its start, and it is given up."""
+REST_SECONDS = 3.0
+"""How long the end of the others waits for a worker that does nothing any more."""
 
 
 class Front:
@@ -66,7 +67,9 @@ class Front:
     async def close(self) -> None:
         """Have every worker finish its files: first nobody hands anything over any more, then all end."""
         self._order(Rest())
-        await _all(worker.rested for worker in self._workers)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(REST_SECONDS):
+                await _all(worker.rested for worker in self._workers)
         self._order(Finish())
         await asyncio.gather(*self._keeping)
         self._trouble.cancel()
@@ -88,11 +91,17 @@ class Front:
         deaths = 0
         while True:
             began = loop.time()
-            why = await worker.run(self._orders)
+            try:
+                why = await worker.run(self._orders)
+            except OSError as error:
+                self._give_up(MachineError(f"cannot start {worker.name}: {error.strerror or error}", "take fewer"))
+                return
             if self._board is not None:
                 self._board.put(worker.number, ())
             if self._orders:
-                self.lossy |= bool(why)
+                if why:
+                    self.lossy = True
+                    self.report(Odd(f"{worker.name} {why} before it had finished; the next listener goes on with it"))
                 return
             deaths = deaths + 1 if loop.time() - began < SHORT_LIFE else 1
             if worker.error is not None:
@@ -101,7 +110,7 @@ class Front:
                 self._give_up(AudiotapError(f"{worker.name} {why}, {deaths} times in a row", "please report this"))
             if self._trouble.done():
                 return
-            self._report(Odd(f"{worker.name} {why}; it is started again, and goes on with what it was recording"))
+            self.report(Odd(f"{worker.name} {why}; it is started again, and goes on with what it was recording"))
 
     def _give_up(self, error: AudiotapError) -> None:
         if not self._trouble.done():
@@ -119,9 +128,9 @@ class Front:
                 return
             case _:
                 self.recorded |= isinstance(word, SessionStarted)
-                self._report(word)
+                self.report(word)
 
-    def _report(self, report: Report) -> None:
+    def report(self, report: Report) -> None:
         """Tell, or keep until the first thing was told, which is that there is a listener."""
         if self._early is None:
             self._tell(report)
@@ -207,12 +216,10 @@ async def fronting(config: Config, workers: int, tell: Tell, board: Board | None
     """
     async with AsyncExitStack() as stack:
         sockets, host, port = await bind_shared(config.host, config.port, workers)
-        kept = [sock for some in sockets for sock in some]
-        pairs = [socket.socketpair() for _ in range(workers)]
-        for sock in [*kept, *(end for pair in pairs for end in pair)]:
-            sock.setblocking(False)
-            stack.callback(sock.close)
-        paths = _control_paths(config, port, workers)
+        public = [stack.enter_context(sock) for some in sockets for sock in some]
+        pairs = [_pair(stack) for _ in range(workers)]
+        url = f"ws://{host}:{port}"
+        control = control_path(config.control, port) if config.control is not None else None
         setups = [
             Setup(
                 _part(config, workers),
@@ -222,26 +229,34 @@ async def fronting(config: Config, workers: int, tell: Tell, board: Board | None
                 tuple(sock.fileno() for sock in sockets[number]),
                 tuple(hand.fileno() for hand, _ in pairs),
                 pairs[number][1].fileno(),
-                paths[number] if paths else None,
+                control and control.with_suffix("") / f"{number}.sock",
                 board is not None,
             )
             for number in range(workers)
         ]
-        listening = Listening(f"ws://{host}:{port}", config.host, port, str(config.recording.out))
         front = Front(setups, tell, board)
-        watching = asyncio.create_task(_watch(config, tell), name="disk space")
+        watching = asyncio.create_task(_watch_space(config, front.report), name="disk space")
         try:
-            if config.control is not None and paths:
-                relay = Relay(listening.url, paths)
-                await stack.enter_async_context(control_server(control_path(config.control, port), relay.serve))
-                stack.callback(rmtree, paths[0].parent, ignore_errors=True)
-            await front.ready(listening)
+            if control is not None:
+                relay = Relay(url, [setup.control for setup in setups if setup.control is not None])
+                await stack.enter_async_context(control_server(control, relay.serve))
+                stack.callback(rmtree, control.with_suffix(""), ignore_errors=True)
+            await front.ready(Listening(url, config.host, port, str(config.recording.out)))
             yield front
         finally:
             watching.cancel()
-            for sock in kept:
+            for sock in public:
                 sock.close()
             await front.close()
+
+
+def _pair(stack: AsyncExitStack) -> tuple[socket.socket, socket.socket]:
+    """The ends of a worker's way in: for the others, and its own. Nobody may wait in what all processes have."""
+    ends = socket.socketpair()
+    for end in ends:
+        end.setblocking(False)
+        stack.enter_context(end)
+    return ends
 
 
 def _part(config: Config, workers: int) -> Config:
@@ -249,15 +264,7 @@ def _part(config: Config, workers: int) -> Config:
     return msgspec.structs.replace(config, buffer=max(1, config.buffer // workers), min_free=0)
 
 
-def _control_paths(config: Config, port: int, workers: int) -> list[Path]:
-    """The workers' own control sockets, in a folder that is named as the front's socket."""
-    if config.control is None:
-        return []
-    folder = control_path(config.control, port).with_suffix("")
-    return [folder / f"{number}.sock" for number in range(workers)]
-
-
-async def _watch(config: Config, tell: Tell) -> None:
+async def _watch_space(config: Config, tell: Tell) -> None:
     if config.min_free:
         await watch_space(config.recording.out, config.min_free, tell)
 
