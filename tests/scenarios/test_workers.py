@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import signal
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from functools import partial
@@ -19,7 +22,6 @@ from tests.scenarios.harness import (
     RATE,
     Listener,
     Place,
-    Samples,
     assert_same,
     attendee,
     call,
@@ -30,10 +32,13 @@ from tests.scenarios.harness import (
     sounding,
     write,
 )
+from tests.scenarios.test_terminal import BAR, LEVELS, has, terminal
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
 from audiotap.net.ownership import owner
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")
 
 SOUND = ramp(3)
 SOCKETS = 6
@@ -125,21 +130,22 @@ async def test_a_goodbye_right_after_the_last_word(place: Place) -> None:
         assert_same((await listener.finished(one)).samples("mixed"), SOUND)
 
 
-async def test_messages_cut_anywhere_survive_the_way(place: Place) -> None:
-    """A message in fragments and half of another one are on their way to the owner, too."""
+@pytest.mark.parametrize("piece", [5000, 10**9])
+async def test_messages_cut_anywhere_survive_the_way(place: Place, piece: int) -> None:
+    """Right behind its first word a bot says a minute at once, in fragments or whole: half of it goes to the owner."""
+    long = ramp(60)
     listener = await place.listen("--workers", 2)
     for one in (id_of(0), id_of(1)):
         async with dialled(listener.url, SOCKETS) as bots:
             for number, bot in enumerate(bots):
-                text = attendee(SOUND[RATE:], 3.0, f"p{number}", bot=one)
-                first = attendee(SOUND[:RATE], 1.0, f"p{number}", bot=one)
-                await bot.send(first)
-                await bot.send([text[start : start + 5000] for start in range(0, len(text), 5000)])
+                text = attendee(long[RATE:], 60.0, f"p{number}", bot=one)
+                await bot.send(attendee(long[:RATE], 1.0, f"p{number}", bot=one))
+                await bot.send([text[start : start + piece] for start in range(0, len(text), piece)])
     await listener.stop()
     for one in (id_of(0), id_of(1)):
         recording = await listener.finished(one)
         for number in range(SOCKETS):
-            assert_same(recording.samples(f"p{number}"), SOUND)
+            assert_same(recording.samples(f"p{number}"), long)
 
 
 async def test_what_is_odd_before_a_session_goes_with_it(place: Place) -> None:
@@ -485,7 +491,18 @@ async def test_names_of_all_addresses(place: Place) -> None:
         assert_same((await listener.finished(f"bot_{n}")).samples("mixed"), SOUND)
 
 
-def test_samples_tell_a_mix_up() -> None:
-    """The sound of these scenarios has no two equal neighbours."""
-    neighbours: Samples = np.diff(SOUND)
-    assert neighbours.all()
+def test_one_meter_for_all_workers(place: Place) -> None:
+    """The terminal shows every bot's tracks with their levels, whichever worker has them, and Ctrl-C ends it."""
+    with terminal(place, "listen", "--port", "0", "--workers", "2") as shown:
+        text = shown.shows(has(r"listening on ws://\S+"))
+        url = re.findall(r"ws://[^\s,]+", text)[0]
+        ids = [id_of(0), id_of(1)]
+        command = [sys.executable, "-m", "audiotap", "sim", "bot", "--loop", "--file", HELLO, "--url", url, "--id"]
+        bots = [subprocess.Popen([*command, one], env=place.environment, stderr=subprocess.DEVNULL) for one in ids]
+        tracks = [rf"attendee {one} [^$]*mixed .*{BAR}.* {LEVELS}" for one in ids]
+        shown.shows(has(*tracks, "2 sessions", "4 tracks"))
+        for bot in bots:
+            bot.terminate()
+            bot.wait()
+        shown.child.sendintr()
+        assert shown.ended() == 0
