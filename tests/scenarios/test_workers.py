@@ -436,6 +436,25 @@ async def test_a_worker_dies_at_the_end(place: Place) -> None:
     assert any("died (SIGKILL) before it had finished" in warning for warning in listener.warnings())
 
 
+async def test_what_was_sent_before_the_signal(place: Place) -> None:
+    """Workers that read a bot's first words only when they shall end still hand them to whom they are for."""
+    listener = await place.listen("--workers", 2)
+    members = workers_of(listener)
+    word = ramp(0.5)
+    async with dialled(listener.url, 2 * SOCKETS) as bots:
+        for pid in members:
+            os.kill(pid, signal.SIGSTOP)
+        for number, bot in enumerate(bots):
+            await bot.send(attendee(word, 0.5, f"p{number}", bot="bot_1"))
+        listener.process.send_signal(signal.SIGINT)
+        for pid in members:
+            os.kill(pid, signal.SIGCONT)
+        assert (await listener.ended()).status == 0
+    recording = await listener.finished("bot_1")
+    for number in range(2 * SOCKETS):
+        assert_same(recording.samples(f"p{number}"), word)
+
+
 async def test_losses_of_any_worker_count(place: Place) -> None:
     """One worker recorded with losses and the other without: status 6."""
     listener = await place.listen("--workers", 2)
