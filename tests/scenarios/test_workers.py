@@ -411,10 +411,14 @@ async def test_a_second_signal_ends_all_at_once(place: Place) -> None:
     members = workers_of(listener)
     for pid in members:
         os.kill(pid, signal.SIGSTOP)
-    listener.process.send_signal(signal.SIGINT)
-    listener.process.send_signal(signal.SIGTERM)
-    ended = await listener.ended()
-    gone(members)
+    try:
+        listener.process.send_signal(signal.SIGINT)
+        listener.process.send_signal(signal.SIGTERM)
+        ended = await listener.ended()
+        gone(members)
+    finally:
+        for pid in filter(is_there, members):
+            os.kill(pid, signal.SIGKILL)
     assert ended.status in {-signal.SIGINT, -signal.SIGTERM}
 
 
