@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import os
 import resource
+import signal
 import sys
 import tempfile
 import time
@@ -19,7 +20,7 @@ from statistics import median
 
 import msgspec
 
-from ingest import MICRO, alone, finish
+from ingest import MICRO, alone, finish, interrupt
 from rig.frames import STYLES, Call
 from rig.output import Output
 from rig.processes import CannotRunError, Rig, VoidError, cpu_of_others, cpu_seconds, tree
@@ -139,6 +140,7 @@ def arguments() -> argparse.Namespace:
 
 def main() -> int:
     options = arguments()
+    signal.signal(signal.SIGTERM, interrupt)
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     try:
@@ -153,6 +155,9 @@ def main() -> int:
     except CannotRunError as error:
         print(f"this cannot be measured here: {error}")
         return 1
+    except KeyboardInterrupt:
+        print("\ninterrupted")
+        return 130
     return 0
 
 
