@@ -44,6 +44,17 @@ def test_every_style_is_taken_by_everyone(style: str, tmp_path: Path) -> None:
     assert not list(tmp_path.glob("ingest-*"))
 
 
+@pytest.mark.skipif(not shutil.which("gcc") or not shutil.which("taskset"), reason="the load generator is built by gcc")
+def test_workers_are_compared(tmp_path: Path) -> None:
+    """One worker and two have all that was sent, byte by byte, and each has its line."""
+    words = ["--chunk", "20", "--conns", "6", "--messages", "50", "--rounds", "1"]
+    words += ["--cache", str(tmp_path), "--place", str(tmp_path)]
+    script = INGEST.with_name("workers.py")
+    ended = subprocess.run([sys.executable, script, *words], capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert re.findall(r"^ +(\d+) +[0-9]+ +[0-9.]+x", ended.stdout, re.MULTILINE) == ["1", "2"]
+
+
 def test_files_as_they_were_sent_pass(tmp_path: Path) -> None:
     """All tracks hold all samples."""
     for connection in range(CALL.connections):

@@ -67,6 +67,12 @@ def listen(
             max=32767,
         ),
     ] = None,
+    workers: Annotated[
+        int,
+        typer.Option(
+            help="Processes that share the port and the sessions; one per core for thousands of bots.", min=1, max=64
+        ),
+    ] = 1,
     stdout: Annotated[bool, typer.Option("--stdout", help="Write one track's bare S16LE samples to stdout.")] = False,
     track: Annotated[str, typer.Option(help="The track for --stdout: mixed, or a participant's id or name.")] = "mixed",
     json: Annotated[bool, typer.Option("--json", help="JSON lines on stdout; the same as --output json.")] = False,
@@ -94,6 +100,8 @@ def listen(
         raise UsageError("--stdout and --json both want stdout", "leave one of them out")
     if track != "mixed" and not stdout:
         raise UsageError("--track chooses what --stdout writes", "add --stdout")
+    if stdout and workers > 1:
+        raise UsageError("--stdout is for one process", "leave --workers out, or --stdout")
     config = Config(
         Policy(out, format.value, durable),
         host,
@@ -105,4 +113,4 @@ def listen(
         min_free,
         buffer,
     )
-    raise typer.Exit(job.listen(config, mode))
+    raise typer.Exit(job.listen(config, mode, workers))

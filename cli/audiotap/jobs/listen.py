@@ -9,14 +9,17 @@ from audiotap.errors import Exit, MachineError
 from audiotap.jobs.mode import Output
 from audiotap.jobs.running import Signals, run
 from audiotap.jobs.show import show
-from audiotap.net.listener import Config, listening
+from audiotap.net.levels import Board
+from audiotap.net.listener import Config, Listener, listening
+from audiotap.net.tasks import first_of
+from audiotap.net.workers import Front, fronting
 
 
-def listen(config: Config, mode: Output) -> Exit:
-    """Listen until a signal asks for the end; the files are finished then."""
+def listen(config: Config, mode: Output, workers: int) -> Exit:
+    """Listen, with so many processes, until a signal asks for the end; the files are finished then."""
     _check_out(config.recording.out)
     _raise_file_limit()
-    return run(_listen(config, mode))
+    return run(_listen(config, mode) if workers == 1 else _listen_together(config, mode, workers))
 
 
 async def _listen(config: Config, mode: Output) -> Exit:
@@ -24,9 +27,23 @@ async def _listen(config: Config, mode: Output) -> Exit:
     with show(mode) as shown:
         async with listening(config, shown.tell, shown.watchers) as listener:
             await shown.during(signals.asked.wait())
+    return _status(listener, signals)
+
+
+async def _listen_together(config: Config, mode: Output, workers: int) -> Exit:
+    signals = Signals()
+    board = Board() if mode is Output.RICH else None
+    with show(mode, board) as shown:
+        async with fronting(config, workers, shown.tell, board) as front:
+            signals.at_last = front.kill
+            await shown.during(first_of(front.trouble(), signals.asked.wait()))
+    return _status(front, signals)
+
+
+def _status(listener: Listener | Front, signals: Signals) -> Exit:
     if listener.lossy:
         return Exit.LOSSY
-    if not listener.tap.recorded and signals.name == "SIGINT":
+    if not listener.recorded and signals.name == "SIGINT":
         return Exit.INTERRUPTED
     return Exit.OK
 

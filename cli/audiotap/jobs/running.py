@@ -27,17 +27,19 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
 
 
 class Signals:
-    """INT, TERM and HUP: the first one sets `asked`, a second one ends the process at once."""
+    """INT, TERM and HUP: the first one sets `asked`, a second one ends the process at once, after `at_last`."""
 
     def __init__(self) -> None:
         self.asked = asyncio.Event()
         self.name = ""
+        self.at_last: Callable[[], None] = lambda: None
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)):
             loop.add_signal_handler(number, self._ask, signal.Signals(number))
 
     def _ask(self, number: signal.Signals) -> None:
         if self.asked.is_set():
+            self.at_last()
             if sys.stderr.isatty():
                 sys.stderr.write(SHOW_CURSOR)
                 sys.stderr.flush()

@@ -7,7 +7,7 @@ import sys
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import IO, Self
+from typing import IO, Protocol, Self
 
 from rich.console import Console, ConsoleOptions, Group, RenderResult
 from rich.control import Control
@@ -16,11 +16,18 @@ from rich.segment import ControlType, Segment
 from rich.text import Text
 
 from audiotap.jobs.page import FINISH, Line, View, page
-from audiotap.sinks.meter import Meter
+from audiotap.sinks.meter import MeterSession
 from audiotap.text import printable
 
 BACKLOG = 1000
 """Log lines that wait while the terminal takes none."""
+
+
+class Measured(Protocol):
+    """What a screen shows: a meter, or several as one."""
+
+    def measure(self, now: float, /) -> list[MeterSession]:
+        """All sessions as they are at `now`, newest first."""
 
 
 class Screen:
@@ -30,7 +37,7 @@ class Screen:
     A terminal that takes no output (Ctrl-S) is left alone until it does, one that has gone away for good.
     """
 
-    def __init__(self, meter: Meter, console: Console | None = None) -> None:
+    def __init__(self, meter: Measured, console: Console | None = None) -> None:
         self.meter = meter
         self.console = console or terminal()
         self._page = _Page()

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from audiotap.jobs.mode import Output
 from audiotap.jobs.output import lines, style, tell_json, tell_plain
-from audiotap.jobs.screen import Screen
+from audiotap.jobs.screen import Measured, Screen
 from audiotap.net.tasks import wait_for
 from audiotap.reports import Failed, Odd, Report
 from audiotap.sinks.base import Sink
@@ -23,7 +23,7 @@ class Shown:
     """Where reports go, and the sinks that look on."""
 
     def __init__(self, mode: Output, screen: Screen | None = None) -> None:
-        self.watchers: Sequence[Sink] = (screen.meter,) if screen is not None else ()
+        self.watchers: Sequence[Sink] = (screen.meter,) if screen and isinstance(screen.meter, Meter) else ()
         self._mode = mode
         self._screen = screen
 
@@ -54,10 +54,13 @@ class Shown:
 
 
 @contextmanager
-def show(mode: Output) -> Iterator[Shown]:
-    """Show a listener in a mode while the block runs; the terminal is as it was afterwards."""
+def show(mode: Output, meter: Measured | None = None) -> Iterator[Shown]:
+    """Show a listener in a mode while the block runs; the terminal is as it was afterwards.
+
+    The screen shows a meter that looks on, or what is given in its place.
+    """
     if mode is not Output.RICH:
         yield Shown(mode)
         return
-    with Screen(Meter()) as screen:
+    with Screen(meter or Meter()) as screen:
         yield Shown(mode, screen)

@@ -1,6 +1,7 @@
 """The listener's end of control: `speak`, `pause`, `stop` and `status`, over a Unix socket of its own.
 
-The socket is `<port>-<pid>.sock` in a folder that only its user can enter; the public port never serves this.
+The socket is `<port>-<pid>.sock` in a folder that only its user can enter; the public port never serves this. Workers
+have theirs in a folder beside it, `<port>-<pid>`.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ from audiotap.events import (
     Stop,
 )
 from audiotap.net.mouth import Utterance
-from audiotap.net.peer import serve_control
+from audiotap.net.peer import Handler, serve_control
 from audiotap.net.tap import Live, Tap
 from audiotap.net.tasks import first_of
 
@@ -42,20 +43,29 @@ OTHER_FOLDER = "set AUDIOTAP_RUNTIME_DIR to a folder of yours"
 
 
 @asynccontextmanager
-async def control_server(tap: Tap, folder: Path, port: int) -> AsyncIterator[None]:
-    """Serve control clients while the block runs."""
-    path = _private(folder) / f"{port}-{os.getpid()}.sock"
-    server = await serve_control(path, lambda connection: _serve(tap, connection))
+async def control_server(path: Path, serve: Handler) -> AsyncIterator[None]:
+    """Serve control clients on a socket while the block runs."""
+    _make_private(path.parent)
+    server = await serve_control(path, serve)
     try:
         yield
     finally:
         server.close()
         await server.wait_closed()
-        path.unlink(missing_ok=True)
+        _remove(path)
 
 
-def _private(folder: Path) -> Path:
-    """The folder, made if need be; refused when somebody else could put a socket there."""
+def _remove(path: Path) -> None:
+    path.unlink(missing_ok=True)
+
+
+def control_path(folder: Path, port: int) -> Path:
+    """Where the control socket of the listener that is this process lies."""
+    return folder / f"{port}-{os.getpid()}.sock"
+
+
+def _make_private(folder: Path) -> None:
+    """Make the folder if need be; refused when somebody else could put a socket there."""
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         found = folder.lstat()
@@ -63,10 +73,9 @@ def _private(folder: Path) -> Path:
         raise MachineError(f"cannot make {folder}: {error.strerror}", OTHER_FOLDER) from error
     if found.st_uid != os.getuid() or not stat.S_ISDIR(found.st_mode) or found.st_mode & 0o077:
         raise MachineError(f"{folder} is open to others", f"remove it, or {OTHER_FOLDER}")
-    return folder
 
 
-async def _serve(tap: Tap, connection: Connection) -> None:
+async def serve(tap: Tap, connection: Connection) -> None:
     """Answer one control client; speech is the last thing it can ask for."""
     live: Live | None = None
     with suppress(ConnectionClosed):

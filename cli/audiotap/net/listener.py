@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from functools import partial
 from pathlib import Path
+from typing import Protocol
 
 import msgspec
 
 from audiotap.dialects import REGISTER
-from audiotap.net.control import control_server
+from audiotap.net.control import control_path, control_server, serve
 from audiotap.net.disk import keep_syncing, watch_space
+from audiotap.net.handover import Handed, Handover
 from audiotap.net.lanes import LIMIT, BatchLane, DirectLane, Lane
 from audiotap.net.peer import bind
 from audiotap.net.port import Port
@@ -42,6 +45,18 @@ class Config(msgspec.Struct, frozen=True):
     """Bytes of audio that wait for a slow disk before bots are held back."""
 
 
+class Seat(Protocol):
+    """The place of a worker among others: what it was given instead of what a listener by itself makes."""
+
+    bound: tuple[list[socket.socket], str, int]
+    """Its own sockets on the port, the host for a URL, and the port."""
+    control: Path | None
+    handover: Handover
+
+    async def rest(self) -> None:
+        """Nobody new is taken here; returns when that holds for all workers."""
+
+
 class Listener:
     """A listener that is running."""
 
@@ -52,40 +67,65 @@ class Listener:
         self._recording = recording
 
     @property
+    def recorded(self) -> bool:
+        """Whether there was any session."""
+        return self.tap.recorded
+
+    @property
     def lossy(self) -> bool:
         """Whether any recording lacks something."""
         return self.tap.lossy or self._recorder.failed or self._recording.failed
 
 
 @asynccontextmanager
-async def listening(config: Config, tell: Tell, watchers: Sequence[Sink] = ()) -> AsyncIterator[Listener]:
+async def listening(
+    config: Config, tell: Tell, watchers: Sequence[Sink] = (), seat: Seat | None = None
+) -> AsyncIterator[Listener]:
     """Run a listener while the block runs, then finish every file. `watchers` are sinks that only look (the meter).
 
     Sessions that a listener left open when it died are gone on with. `tell` is called in the event loop's thread.
+    With a `seat` it is one of several workers, and records the sessions that are its own.
     MachineError when the port or a folder refuses.
     """
     aloud = _in_loop(tell)
-    tap = Tap(tell, config.linger, config.threshold)
+    tap = Tap(tell, config.linger, config.threshold, seat.handover if seat is not None else None)
     recorder = Recorder(config.recording, aloud)
     async with AsyncExitStack() as stack:
-        sockets, host, port = await bind(config.host, config.port)
+        sockets, host, port = seat.bound if seat is not None else await bind(config.host, config.port)
         server = Port(sockets, tap.connect, tap.ready, tap.calm)
         stack.push_async_callback(server.close)
         tap.url = f"ws://{host}:{port}"
-        if config.control is not None:
-            await stack.enter_async_context(control_server(tap, config.control, port))
+        if control := _control(config, port, seat):
+            await stack.enter_async_context(control_server(control, partial(serve, tap)))
         recording = BatchLane(recorder, "the recording", aloud, config.buffer)
         tap.start([recording, *_lookers_on(config, watchers, aloud)])
         server.start()
         tell(Listening(tap.url, config.host, port, str(config.recording.out)))
         _resume(config, recorder, tap, tell)
+        if seat is not None:
+            seat.handover.start(partial(_adopt, server, tap))
         stack.enter_context(_chores(config, recorder, recording, tell))
         try:
             yield Listener(tap, recorder, recording)
         finally:
+            if seat is not None:
+                server.rest()
+                await seat.rest()
             await server.close()
             await tap.close("the listener was stopped")
             await asyncio.sleep(0)
+
+
+def _control(config: Config, port: int, seat: Seat | None) -> Path | None:
+    """Where the control socket is to be."""
+    if seat is not None:
+        return seat.control
+    return control_path(config.control, port) if config.control is not None else None
+
+
+def _adopt(server: Port, tap: Tap, sock: socket.socket, handed: Handed) -> None:
+    """Go on with a connection that another worker handed over."""
+    server.adopt(sock, handed.carried, partial(tap.take_over, handed=handed))
 
 
 def _lookers_on(config: Config, watchers: Sequence[Sink], tell: Tell) -> list[Lane]:
@@ -98,7 +138,7 @@ def _lookers_on(config: Config, watchers: Sequence[Sink], tell: Tell) -> list[La
 
 def _resume(config: Config, recorder: Recorder, tap: Tap, tell: Tell) -> None:
     """Go on with what a listener that died left open, as if its bots had just lost their connections."""
-    for left in left_open(config.recording.out, lambda complaint: tell(Odd(complaint))):
+    for left in left_open(config.recording.out, lambda complaint: tell(Odd(complaint)), tap.records):
         provider, _ = left.manifest.summary.session
         if provider not in REGISTER:
             tell(Odd(f"{left.folder} is not gone on with: nothing here speaks {provider}"))

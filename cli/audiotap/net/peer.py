@@ -25,12 +25,38 @@ Handler = Callable[[ServerConnection], Awaitable[None]]
 
 async def bind(host: str, port: int) -> tuple[list[socket.socket], str, int]:
     """Bind a port on every address of a host; the sockets, the host for a URL, and the port that was bound."""
+    return await _bind(host, port, shared=False)
+
+
+async def bind_shared(host: str, port: int, workers: int) -> tuple[list[list[socket.socket]], str, int]:
+    """Bind a port as often as there are workers: sockets for each of them, among which the system shares out bots.
+
+    First nobody else may have the port, or two listeners would share it, too. MachineError where there is no sharing.
+    """
+    if not hasattr(socket, "SO_REUSEPORT"):
+        raise MachineError("this system cannot share a port among processes (SO_REUSEPORT)", "leave --workers out")
+    alone, shown, number = await bind(host, port)
+    for sock in alone:
+        sock.close()
+    sockets: list[list[socket.socket]] = []
+    try:
+        for _ in range(workers):
+            some, _, _ = await _bind(host, number, shared=True)
+            sockets.append(some)
+    except MachineError:
+        for sock in (sock for some in sockets for sock in some):
+            sock.close()
+        raise
+    return sockets, shown, number
+
+
+async def _bind(host: str, port: int, *, shared: bool) -> tuple[list[socket.socket], str, int]:
     sockets: list[socket.socket] = []
     try:
         found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
         for family, _, _, _, address in dict.fromkeys(found):
             number = sockets[0].getsockname()[1] if sockets else port
-            sockets.append(_bound(family, (address[0], number, *address[2:])))
+            sockets.append(_bound(family, (address[0], number, *address[2:]), shared=shared))
     except (OSError, OverflowError, UnicodeError) as error:
         for sock in sockets:
             sock.close()
@@ -38,10 +64,12 @@ async def bind(host: str, port: int) -> tuple[list[socket.socket], str, int]:
     return sockets, f"[{host}]" if ":" in host else host, int(sockets[0].getsockname()[1])
 
 
-def _bound(family: int, address: tuple[Any, ...]) -> socket.socket:
+def _bound(family: int, address: tuple[Any, ...], *, shared: bool) -> socket.socket:
     sock = socket.socket(family)
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if shared:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         if family == socket.AF_INET6:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         sock.setblocking(False)

@@ -12,6 +12,7 @@ import socket
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
+import msgspec
 from websockets.frames import CloseCode, Frame, Opcode
 from websockets.http11 import Request
 from websockets.protocol import SEND_EOF, State
@@ -45,15 +46,25 @@ class Receiver(Protocol):
         """The connection is over; `lost` is whether without a goodbye."""
 
 
-class Peer:
-    """One connection, from its request to its end."""
+class Carried(msgspec.Struct, frozen=True):
+    """What a connection takes along to another process besides its socket.
 
-    def __init__(self, sock: socket.socket, port: Port) -> None:
+    `frames` are what its peer said and nobody took, as they would come over the socket; `unsent` is for the peer.
+    """
+
+    frames: bytes
+    unsent: bytes
+
+
+class Peer:
+    """One connection, from its request, or from where another process let go of it, to its end."""
+
+    def __init__(self, sock: socket.socket, port: Port, state: State = State.CONNECTING) -> None:
         self.heard = True
         self.pinged = False
         self._sock = sock
         self._port = port
-        self._protocol = ServerProtocol(max_size=MAX_MESSAGE)
+        self._protocol = ServerProtocol(max_size=MAX_MESSAGE, state=state)
         self._receiver: Receiver | None = None
         self._pending = bytearray()
         self._needed = 0
@@ -67,7 +78,7 @@ class Peer:
 
     @property
     def open(self) -> bool:
-        return self._protocol.state is State.OPEN
+        return self._protocol.state is State.OPEN and not self._over
 
     async def send(self, wire: str) -> bool:
         """Say a text message; waits while the peer takes nothing. False when the connection is over."""
@@ -100,10 +111,31 @@ class Peer:
         self._over = True
         self._room.set()
         self._protocol.receive_eof()
+        self._hand_on()
         self._port.forget(self._sock)
         self._sock.close()
         if self._receiver is not None:
             self._receiver.leave(lost=self._protocol.close_code != CloseCode.NORMAL_CLOSURE)
+
+    def let_go(self, untaken: Sequence[str | bytes]) -> tuple[socket.socket, Carried]:
+        """Leave the connection to another process, with messages that nobody took; nothing here happens to it then."""
+        self._over = True
+        self._receiver = None
+        self._room.set()
+        self._port.forget(self._sock)
+        frames = [_frame(wire) for wire in untaken] + self._parts
+        if self._protocol.close_rcvd is not None:
+            frames.append(Frame(Opcode.CLOSE, self._protocol.close_rcvd.serialize()))
+        said = b"".join(frame.serialize(mask=True) for frame in frames)
+        return socket.socket(fileno=self._sock.detach()), Carried(said + self._pending, bytes(self._unsent))
+
+    def go_on(self, receiver: Receiver, carried: Carried) -> None:
+        """Go on where another process let go."""
+        self._receiver = receiver
+        self._unsent += carried.unsent
+        self._cut(memoryview(carried.frames))
+        if not self._over:
+            self._pass_on()
 
     def read(self, buffer: memoryview) -> bool:
         """Take what the socket holds, up to a buffer full; whether there may be more."""
@@ -136,6 +168,10 @@ class Peer:
             self._pending = bytearray(data[taken:])
         elif self._pending:
             self._pending = bytearray()
+        self._hand_on()
+
+    def _hand_on(self) -> None:
+        """Give the receiver what was said."""
         if self._said and self._receiver is not None:
             said, self._said = self._said, []
             self._receiver.take(said)
@@ -243,6 +279,10 @@ class Peer:
             self._port.expect_end(self)
 
 
+def _frame(wire: str | bytes) -> Frame:
+    return Frame(Opcode.TEXT, wire.encode()) if isinstance(wire, str) else Frame(Opcode.BINARY, wire)
+
+
 class Port:
     """A port and the peers that dialled it. `connect` is asked for each peer's receiver, `ready` whether to read.
 
@@ -278,17 +318,22 @@ class Port:
             self._loop.add_reader(sock, self._accept, sock)
         self._rounds = self._loop.call_later(ROUND, self._round)
 
+    def rest(self) -> None:
+        """Take nobody new, and what was sent so far."""
+        for sock in self.sockets:
+            self._loop.remove_reader(sock)
+            sock.close()
+        self.sockets = []
+        self._look()
+
     async def close(self) -> None:
         """Take what was sent so far, say goodbye to every peer, and wait a little for theirs."""
         if self._closed:
             return
         self._closed = True
-        for sock in self.sockets:
-            self._loop.remove_reader(sock)
-            sock.close()
+        self.rest()
         if self._rounds is not None:
             self._rounds.cancel()
-        self._look()
         for peer in list(self._peers.values()):
             peer.close(CloseCode.GOING_AWAY)
         try:
@@ -300,6 +345,12 @@ class Port:
         if self._ticking is not None:
             self._ticking.cancel()
         self._selector.close()
+
+    def adopt(self, sock: socket.socket, carried: Carried, connect: Callable[[Peer], Receiver]) -> None:
+        """Go on with a connection that another process let go of; `connect` is asked for its receiver."""
+        peer = self._add(sock, State.OPEN)
+        peer.go_on(connect(peer), carried)
+        self._go()
 
     # For peers
 
@@ -313,8 +364,9 @@ class Port:
             self._selector.modify(sock, events, peer)
 
     def forget(self, sock: socket.socket) -> None:
+        if self._peers.pop(sock.fileno(), None) is None:
+            return
         self._selector.unregister(sock)
-        del self._peers[sock.fileno()]
         if not self._peers:
             self._empty.set()
 
@@ -333,11 +385,18 @@ class Port:
                 self._loop.remove_reader(listening)
                 self._loop.call_later(CLOSING, self._loop.add_reader, listening, self._accept, listening)
                 break
-            sock.setblocking(False)
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            peer = self._peers[sock.fileno()] = Peer(sock, self)
-            self._selector.register(sock, selectors.EVENT_READ, peer)
-            self._empty.clear()
+            self._add(sock, State.CONNECTING)
+        self._go()
+
+    def _add(self, sock: socket.socket, state: State) -> Peer:
+        sock.setblocking(False)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        peer = self._peers[sock.fileno()] = Peer(sock, self, state)
+        self._selector.register(sock, selectors.EVENT_READ, peer)
+        self._empty.clear()
+        return peer
+
+    def _go(self) -> None:
         if self._ticking is None and self._peers:
             self._tick()
 

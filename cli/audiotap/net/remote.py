@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -48,13 +49,14 @@ class Listener:
         self.port = int(path.stem.partition("-")[0])
 
     async def status(self) -> Status | None:
-        """How it stands; None if it's gone (its socket is then removed)."""
+        """How it stands; None if it's gone (its socket is then removed, and those of its workers)."""
         try:
             async with await dial_control(self.path) as connection:
                 await say(connection, Ask())
                 status = await _hear(connection)
         except (ConnectionRefusedError, FileNotFoundError):
             self.path.unlink(missing_ok=True)
+            shutil.rmtree(self.path.with_suffix(""), ignore_errors=True)
             return None
         except (OSError, ConnectionClosed):
             return None

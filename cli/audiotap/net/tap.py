@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 
 from audiotap.audio import rms
 from audiotap.dialects import REGISTER, recognise
-from audiotap.dialects.base import Dialect
-from audiotap.errors import NobodyError, UsageError, WireError
+from audiotap.dialects.base import Dialect, Side
+from audiotap.errors import UsageError, WireError
 from audiotap.events import (
     MIXED,
     Event,
@@ -21,8 +22,9 @@ from audiotap.events import (
     Status,
     TrackStatus,
     Unknown,
-    is_meant,
 )
+from audiotap.net.choice import choose
+from audiotap.net.handover import Handed, Handover
 from audiotap.net.lanes import Lane
 from audiotap.net.mouth import Mouth
 from audiotap.net.port import Peer
@@ -45,6 +47,14 @@ MAX_KIND = 80
 OTHER_KINDS = "others"
 
 Tell = Callable[[Report], None]
+
+
+class ElsewhereError(Exception):
+    """A message names a session that another worker records."""
+
+    def __init__(self, key: SessionKey) -> None:
+        super().__init__(key)
+        self.key = key
 
 
 class Oddities:
@@ -93,11 +103,24 @@ class Link:
 
     def take(self, wires: Sequence[str | bytes]) -> None:
         """Messages came."""
-        self._tap.take(self, wires)
+        try:
+            self._tap.take(self, wires)
+        except ElsewhereError as error:
+            self._tap.hand_over(self, wires, error.key)
 
     def leave(self, *, lost: bool) -> None:
         """The connection is over."""
         self._tap.leave(self, lost=lost)
+
+    def let_go(self, untaken: Sequence[str | bytes]) -> tuple[socket.socket, Handed]:
+        """Leave the connection to another worker, with messages that were not taken here."""
+        sock, carried = self._peer.let_go(untaken)
+        return sock, Handed(self.provider, carried, self.early.malformed, self.early.unknown)
+
+    def go_on(self, handed: Handed) -> None:
+        """Be what another worker's link was."""
+        self.dialect = REGISTER[handed.provider](Side.OURS)
+        self.early.malformed, self.early.unknown = handed.malformed, handed.unknown
 
     async def send(self, event: Event) -> bool:
         """Say an event; False when the connection is gone."""
@@ -154,19 +177,22 @@ class Live:
         """Whether it can be spoken to right now."""
         return Speak in self.dialect.knows and bool(self.links)
 
-    def matches(self, bot: str) -> bool:
-        """Whether `bot` is one of its ids, or the beginning of one."""
-        return is_meant(bot, self.session.key[1], self.session.bot)
-
 
 class Tap:
     """Sessions, lanes and mouths of one listener.
 
     `linger` overrides how long sessions outlive their last connection; `threshold` is the RMS (0 to 32767) of the mix
-    above which our speech holds. All methods belong to the event loop's thread.
+    above which our speech holds. With a `handover`, sessions that are other workers' are left to them. All methods
+    belong to the event loop's thread.
     """
 
-    def __init__(self, tell: Tell, linger: float | None = None, threshold: float | None = None) -> None:
+    def __init__(
+        self,
+        tell: Tell,
+        linger: float | None = None,
+        threshold: float | None = None,
+        handover: Handover | None = None,
+    ) -> None:
         self.url = ""
         self.lossy = False
         self.recorded = False
@@ -174,6 +200,7 @@ class Tap:
         self._tell = tell
         self._linger = linger
         self._threshold = threshold
+        self._handover = handover
         self._lanes: Sequence[Lane] = ()
         self._loop = asyncio.get_running_loop()
         self._ending: set[asyncio.Task[None]] = set()
@@ -202,6 +229,31 @@ class Tap:
         self._connections += 1
         return Link(self, peer, self._connections)
 
+    def take_over(self, peer: Peer, handed: Handed) -> Link:
+        """Another worker handed a connection over."""
+        link = self.connect(peer)
+        link.go_on(handed)
+        return link
+
+    def hand_over(self, link: Link, wires: Sequence[str | bytes], key: SessionKey) -> None:
+        """Leave a connection to the worker that records a session, from the first message on that is not for us."""
+        if self._handover is None:
+            return
+        first = next(at for at, wire in enumerate(wires) if self._is_elsewhere(link, wire))
+        self.leave(link, lost=True)
+        self._handover.give(key, *link.let_go(wires[first:]))
+
+    def _is_elsewhere(self, link: Link, wire: str | bytes) -> bool:
+        """Whether a message names a session that another worker records."""
+        return link.dialect is not None and any(
+            isinstance(event, Heard | Occurred) and not self.records((link.provider, event.session))
+            for event in _decoded(link.dialect, wire)
+        )
+
+    def records(self, key: SessionKey | None) -> bool:
+        """Whether a session is ours, and not another worker's."""
+        return self._handover is None or self._handover.share.has(key)
+
     def ready(self) -> bool:
         """Whether every required sink takes more; if not, nobody is read from, and TCP holds the bots back."""
         for lane in self._lanes:  # noqa: SIM110 - a generator costs as much as a read of an idle socket
@@ -220,11 +272,7 @@ class Tap:
             dialect = link.dialect or self._meet(link, wire)
             if dialect is None:
                 continue
-            try:
-                events: Sequence[Event | WireError] = dialect.decode(wire)
-            except WireError as error:
-                events = (error,)
-            for event in events:
+            for event in _decoded(dialect, wire):
                 if type(event) is Heard:
                     if run and (event.track != run[0].track or event.session != run[0].session):
                         run = self._hear(link, run)
@@ -331,6 +379,8 @@ class Tap:
         return live
 
     def _open(self, key: SessionKey, bot: str | None) -> Live:
+        if not self.records(key):
+            raise ElsewhereError(key)
         dialect = REGISTER[key[0]]
         now = self._loop.time()
         live = self.sessions[key] = Live(Session(key, dialect.timing, datetime.now(UTC), bot), dialect, now)
@@ -466,21 +516,8 @@ class Tap:
 
         `away` takes one whose bot has no connection right now, too.
         """
-        live = [live for live in self.sessions.values() if live.matches(bot)]
-        exact = [one for one in live if bot in (one.session.key[1], one.session.bot)]
-        live = exact or live
-        speaking = [one for one in live if one.speaks or (away and Speak in one.dialect.knows)]
-        if len(speaking) == 1:
-            return speaking[0]
-        if speaking:
-            ids = ", ".join(one.session.key[1] for one in speaking)
-            raise UsageError(f"several bots are connected: {ids}", "choose one with --bot ID")
-        if live:
-            raise _speechless(live[0])
-        if self.sessions and bot:
-            ids = ", ".join(key[1] for key in self.sessions)
-            raise NobodyError(f"no bot {bot!r} is here", f"there are: {ids}")
-        raise NobodyError("no bot is connected", "start one, or wait for one with --wait SECONDS")
+        one = choose(self.status().sessions, bot, away=away)
+        return self.sessions[one.provider, one.session]
 
     def mouth(self, live: Live) -> Mouth:
         """A session's mouth; its rate is the one the bot was heard at, where that may be spoken too."""
@@ -518,14 +555,12 @@ class Tap:
         self._put_placed(live, live.session.place_spoken(block.chunk, block.plays_at))
 
 
-def _speechless(live: Live) -> NobodyError:
-    provider, session = live.session.key
-    if Speak not in live.dialect.knows:
-        return NobodyError(
-            f"{provider.capitalize()} bots cannot be spoken to over their websocket ({session})",
-            "Recall takes speech through its REST API only (output_audio)",
-        )
-    return NobodyError(f"bot {session} has no connection right now", "it will be back: add --wait SECONDS")
+def _decoded(dialect: Dialect, wire: str | bytes) -> Sequence[Event | WireError]:
+    """What a message says, or what is wrong with it."""
+    try:
+        return dialect.decode(wire)
+    except WireError as error:
+        return (error,)
 
 
 def _status(live: Live) -> SessionStatus:

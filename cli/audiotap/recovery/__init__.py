@@ -92,15 +92,18 @@ def _name(folder: Path) -> str:
     return os.fsencode(folder).decode("utf-8", "replace")
 
 
-def left_open(out: Path, complain: Callable[[str], None]) -> list[Left]:
+def left_open(
+    out: Path, complain: Callable[[str], None], wanted: Callable[[SessionKey | None], bool] = lambda _: True
+) -> list[Left]:
     """Take the sessions in a folder whose recorder died: their files mended, their manifests not yet written.
 
+    Only those that are `wanted`, which is asked for None where a manifest tells no key.
     What cannot be taken is complained of and left alone; so are the older ones of a session that was left open twice.
     """
     taken: dict[SessionKey, Left] = {}
     for folder in _offered(out, complain):
         try:
-            left = _left(folder)
+            left = _left(folder, wanted)
         except (OSError, ManifestError) as error:
             why = error.strerror if isinstance(error, OSError) else error.message
             complain(f"{folder} is not gone on with: {why}; audiotap check looks after it")
@@ -125,9 +128,15 @@ def _offered(out: Path, complain: Callable[[str], None]) -> list[Path]:
         return []
 
 
-def _left(folder: Path) -> Left | None:
-    """None for a session that has ended, or that somebody records."""
-    if Manifest.parse((folder / NAME).read_bytes()).summary.ended is not None:
+def _left(folder: Path, wanted: Callable[[SessionKey | None], bool]) -> Left | None:
+    """None for a session that has ended, that somebody records, or that is not wanted."""
+    try:
+        summary = Manifest.parse((folder / NAME).read_bytes()).summary
+    except (OSError, ManifestError):
+        if wanted(None):
+            raise
+        return None
+    if summary.ended is not None or not wanted(summary.session):
         return None
     lock = lock_folder(folder)
     if lock is None:

@@ -84,8 +84,9 @@ class Rig:
         self.place = place
         self.cache = cache
         processors = sorted(os.sched_getaffinity(0))
-        self.server_cpu, self.load_cpu = processors[0], processors[-1]
-        os.sched_setaffinity(0, {self.load_cpu})
+        self.server_cpu: int | str = processors[0]
+        self.load_cpu: int | str = processors[-1]
+        os.sched_setaffinity(0, {processors[-1]})
         if not shutil.which("taskset"):
             raise CannotRunError("there is no taskset")
         self._load = self.compiled("load")
@@ -190,7 +191,7 @@ class Rig:
             process.communicate()
 
 
-def pinned(cpu: int, command: list[str]) -> list[str]:
+def pinned(cpu: int | str, command: list[str]) -> list[str]:
     return ["taskset", "--cpu-list", str(cpu), *command]
 
 
