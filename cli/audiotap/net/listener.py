@@ -12,9 +12,11 @@ from pathlib import Path
 import msgspec
 
 from audiotap.dialects import REGISTER
+from audiotap.net.attendee_rest import AttendeeRest
 from audiotap.net.control import control_server
 from audiotap.net.disk import keep_syncing, watch_space
 from audiotap.net.lanes import LIMIT, BatchLane, DirectLane, Lane
+from audiotap.net.names import keep_naming
 from audiotap.net.peer import bind
 from audiotap.net.port import Port
 from audiotap.net.tap import Tap, Tell
@@ -40,6 +42,8 @@ class Config(msgspec.Struct, frozen=True):
     """Bytes of disk space below which is warned."""
     buffer: int = LIMIT
     """Bytes of audio that wait for a slow disk before bots are held back."""
+    attendee: AttendeeRest | None = None
+    """Who is asked for the names of participants in Attendee's meetings."""
 
 
 class Listener:
@@ -79,7 +83,7 @@ async def listening(config: Config, tell: Tell, watchers: Sequence[Sink] = ()) -
         server.start()
         tell(Listening(tap.url, config.host, port, str(config.recording.out)))
         _resume(config, recorder, tap, tell)
-        stack.enter_context(_chores(config, recorder, recording, tell))
+        stack.enter_context(_chores(config, tap, recorder, recording, tell))
         try:
             yield Listener(tap, recorder, recording)
         finally:
@@ -109,13 +113,15 @@ def _resume(config: Config, recorder: Recorder, tap: Tap, tell: Tell) -> None:
 
 
 @contextmanager
-def _chores(config: Config, recorder: Recorder, recording: BatchLane, tell: Tell) -> Iterator[None]:
+def _chores(config: Config, tap: Tap, recorder: Recorder, recording: BatchLane, tell: Tell) -> Iterator[None]:
     """What is done again and again while a listener runs."""
     chores = []
     if config.min_free:
         chores.append(watch_space(config.recording.out, config.min_free, tell))
     if config.recording.durable:
         chores.append(keep_syncing(partial(recording.between, recorder.sync)))
+    if config.attendee is not None:
+        chores.append(keep_naming(tap, config.attendee, tell))
     tasks = [asyncio.create_task(chore, name="chore") for chore in chores]
     try:
         yield

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
 from audiotap.audio import rms
 from audiotap.dialects import REGISTER, recognise
-from audiotap.dialects.base import Dialect
+from audiotap.dialects.base import Dialect, participant_track
 from audiotap.errors import NobodyError, UsageError, WireError
 from audiotap.events import (
     MIXED,
+    SPOKEN,
     Event,
     Heard,
     Occurred,
@@ -43,6 +44,8 @@ MAX_KINDS = 100
 """Kinds of unknown messages that are counted apart."""
 MAX_KIND = 80
 OTHER_KINDS = "others"
+OUR_TRACKS = frozenset({MIXED, SPOKEN})
+"""Tracks that are no participant's."""
 
 Tell = Callable[[Report], None]
 
@@ -154,6 +157,12 @@ class Live:
         """Whether it can be spoken to right now."""
         return Speak in self.dialect.knows and bool(self.links)
 
+    @property
+    def nameless(self) -> frozenset[str]:
+        """Tracks of participants whose names are not known."""
+        tracks = self.session.tracks
+        return frozenset(track for track in tracks if track not in OUR_TRACKS and not tracks[track].names)
+
     def matches(self, bot: str) -> bool:
         """Whether `bot` is one of its ids, or the beginning of one."""
         return is_meant(bot, self.session.key[1], self.session.bot)
@@ -163,13 +172,15 @@ class Tap:
     """Sessions, lanes and mouths of one listener.
 
     `linger` overrides how long sessions outlive their last connection; `threshold` is the RMS (0 to 32767) of the mix
-    above which our speech holds. All methods belong to the event loop's thread.
+    above which our speech holds. `news` is set when a bot connects or a track begins. All methods belong to the event
+    loop's thread.
     """
 
     def __init__(self, tell: Tell, linger: float | None = None, threshold: float | None = None) -> None:
         self.url = ""
         self.lossy = False
         self.recorded = False
+        self.news = asyncio.Event()
         self.sessions: dict[SessionKey, Live] = {}
         self._tell = tell
         self._linger = linger
@@ -288,6 +299,7 @@ class Tap:
             track = live.session.tracks[item.track]
             if not track.told:
                 track.told = True
+                self.news.set()
                 self._put(live.summary())
                 for logged in live.session.early():
                     self._put(logged)
@@ -316,6 +328,7 @@ class Tap:
             link.early = Oddities()
             live.session.connections += 1
             self.recorded = True
+            self.news.set()
             live.dirty = True
             if live.lingering is not None:
                 live.lingering.cancel()
@@ -406,6 +419,12 @@ class Tap:
         if quiet and not live.told_quiet:
             self._tell(Odd(f"no audio for {QUIET_SECONDS:g} s, though the bot is connected", live.session.key[1]))
         live.told_quiet = quiet
+
+    def name(self, live: Live, names: Mapping[str, str]) -> None:
+        """Names of participants were learnt, by the ids that the provider has for them."""
+        for participant, name in names.items():
+            live.session.name(participant_track(participant), name)
+        live.dirty = True
 
     # What is odd
 
@@ -517,7 +536,7 @@ def _speechless(live: Live) -> NobodyError:
     if Speak not in live.dialect.knows:
         return NobodyError(
             f"{provider.capitalize()} bots cannot be spoken to over their websocket ({session})",
-            "Recall takes speech through its REST API only (output_audio)",
+            "over REST they can: add --provider recall to the command",
         )
     return NobodyError(f"bot {session} has no connection right now", "it will be back: add --wait SECONDS")
 
