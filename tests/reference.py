@@ -44,10 +44,12 @@ class Parameter(msgspec.Struct, frozen=True):
 
     @property
     def spelling(self) -> str:
-        """What is typed: FILE, --port, --json."""
+        """What is typed: FILE, --port, --json; in an annotation, typer takes the first spelling for a default."""
         if isinstance(self.info, ArgumentInfo):
             return self.name.upper()
-        return ", ".join(self.info.param_decls or (f"--{self.name.replace('_', '-')}",))
+        told = (self.info.default, *(self.info.param_decls or ()))
+        spellings = [one for one in told if isinstance(one, str) and one.startswith("-")]
+        return ", ".join(spellings or (f"--{self.name.replace('_', '-')}",))
 
     @property
     def type(self) -> str:

@@ -126,6 +126,7 @@ class Session:
         self.connections = 0
         self.restarts = 0
         self.head = 0.0
+        self._names: dict[str, str] = {}
         self._early: list[Occurred] = []
         self._origin: float | None = None
         self._shift = 0.0
@@ -190,11 +191,20 @@ class Session:
         track = self.tracks.get(heard.track)
         if track is None:
             track = self.tracks[heard.track] = Track(self.key, heard.track, heard.chunk.rate, self._shift)
+            track.call(self._names.get(heard.track))
         track.call(heard.name)
         placed: list[Placed] = []
         for message in track.order.take(heard.sequence, heard, now):
             placed += self._place(track, message, now)
         return placed
+
+    def name(self, track: str, name: str) -> None:
+        """A participant's name was learnt apart from their audio, maybe before it."""
+        if self._names.get(track) == name:
+            return
+        self._names[track] = name
+        if track in self.tracks:
+            self.tracks[track].call(name)
 
     def rejoin(self, track: str) -> None:
         """A track comes over another connection now, so its next chunk may well leave a hole, however small."""

@@ -34,6 +34,9 @@ RATE = 16000
 EPOCH_MS = 1_700_000_000_000
 """When the hand-written calls of Attendee begin."""
 
+OURS = ("AUDIOTAP_", "ATTENDEE_", "RECALL_", "RECALLAI_")
+"""What variables of the user's own, keys among them, begin with."""
+
 T = TypeVar("T")
 Samples = NDArray[np.int16]
 Arg = str | Path | int | float
@@ -153,7 +156,7 @@ class Place:
         self.folder = folder
         self.out = folder / "recordings"
         self.started: list[Running] = []
-        self.environment = {name: value for name, value in os.environ.items() if not name.startswith("AUDIOTAP_")} | {
+        self.environment = {name: value for name, value in os.environ.items() if not name.startswith(OURS)} | {
             "PYTHONPATH": str(ROOT),
             "AUDIOTAP_RUNTIME_DIR": str(runtime),
             "AUDIOTAP_CONFIG": str(folder / "none.toml"),

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from audiotap import __version__
-from audiotap.commands import check, control, demo, listen, settings, sim
+from audiotap.commands import bot, check, control, demo, listen, settings, sim
 from audiotap.errors import AudiotapError
 from audiotap.text import printable
 
@@ -25,8 +25,10 @@ app.command("speak")(control.speak)
 app.command("pause")(control.pause)
 app.command("stop")(control.stop)
 app.command("status")(control.status)
+app.command("url")(bot.url)
 app.command("check")(check.check)
 app.command("demo")(demo.demo)
+app.add_typer(bot.app, name="bot")
 app.add_typer(sim.app, name="sim")
 
 

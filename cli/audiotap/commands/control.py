@@ -7,13 +7,24 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from audiotap.commands import settings
+from audiotap.commands.providers import Provider
+from audiotap.errors import UsageError
 
 if TYPE_CHECKING:
     from audiotap.net.remote import Target
+    from audiotap.net.rest import Access
 
 Bot = Annotated[str, typer.Option(help="The bot's id, or its beginning; needed where there are several.")]
 Port = Annotated[int | None, typer.Option(help="The listener's port; needed where there are several.")]
-Wait = Annotated[float, typer.Option(help="Seconds to wait for a bot to be there.", min=0)]
+Wait = Annotated[float, typer.Option(help="Seconds to wait for a bot to be there (not over REST).", min=0)]
+Whose = Annotated[
+    Provider | None,
+    typer.Option(
+        "--provider",
+        help="recall goes over REST with RECALL_API_KEY, since Recall's websocket takes no speech.",
+        show_default=False,
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="The result as JSON on stdout.")]
 
 
@@ -25,12 +36,15 @@ def speak(
     raw: Annotated[
         int | None, typer.Option(help="Standard input is bare mono S16LE at this rate.", min=1000, max=384000)
     ] = None,
+    provider: Whose = None,
     json: Json = False,
 ) -> None:
     """Play an audio file into the meeting through a bot.
 
     Any rate and channel count; WAV, FLAC, OGG, MP3, AIFF. It returns when the last block has had time to play; Ctrl-C
     stops what is queued. Several speaks to one bot queue up.
+
+    To a Recall bot it is sent as one MP3 of at most two minutes; nobody tells when that was played.
 
     Examples:
 
@@ -39,7 +53,14 @@ def speak(
       espeak-ng "hello" --stdout | audiotap speak -
 
       ffmpeg -i song.m4a -f s16le -ac 1 -ar 16000 - | audiotap speak - --raw 16000
+
+      audiotap speak hello.wav --provider recall --bot 6e1f5adb-3340-4f50-900d-9aa2cdc53d6c
     """
+    if provider is Provider.RECALL:
+        from audiotap.jobs import recall_speech
+
+        recall_speech.speak(file, raw, _target(bot, port, wait), _recall(), json=json)
+        return
     from audiotap.jobs import control
 
     control.speak(file, raw, _target(bot, port, wait), json=json)
@@ -53,11 +74,12 @@ def pause(
     spelling: Annotated[
         str, typer.Option(help="The word that a fork of Attendee has for it (default: pause_current_lecture).")
     ] = "",
+    provider: Whose = None,
     json: Json = False,
 ) -> None:
     """Hold what is being spoken: our queue waits, and the bot is told.
 
-    The last word wins. Nothing is dropped.
+    The last word wins. Nothing is dropped, except with --provider recall, whose bots can only stop.
 
     Examples:
 
@@ -65,19 +87,27 @@ def pause(
 
       audiotap pause 800 --spelling realtime_audio.interrupt_current_lecture
     """
+    if provider is Provider.RECALL:
+        if not milliseconds:
+            raise UsageError("a Recall bot cannot go on with what it was playing", "speak it again")
+        _stop_recall(bot, port, json=json)
+        return
     from audiotap.events import Pause
     from audiotap.jobs import control
 
     control.pause(Pause(milliseconds / 1000, spelling), _target(bot, port, wait, away=True), json=json)
 
 
-def stop(bot: Bot = "", port: Port = None, json: Json = False) -> None:
+def stop(bot: Bot = "", port: Port = None, provider: Whose = None, json: Json = False) -> None:
     """Drop what is queued for a bot, and what waits behind it.
 
     Example:
 
       audiotap stop
     """
+    if provider is Provider.RECALL:
+        _stop_recall(bot, port, json=json)
+        return
     from audiotap.jobs import control
 
     control.stop(_target(bot, port, 0.0, away=True), json=json)
@@ -101,3 +131,15 @@ def _target(bot: str, port: int | None, wait: float, *, away: bool = False) -> T
     from audiotap.net.remote import Target
 
     return Target(settings.control_folder(), port, bot, wait, away)
+
+
+def _stop_recall(bot: str, port: int | None, *, json: bool) -> None:
+    from audiotap.jobs import recall_speech
+
+    recall_speech.stop(_target(bot, port, 0.0), _recall(), json=json)
+
+
+def _recall() -> Access:
+    from audiotap.net.rest import Access
+
+    return Access(settings.api_url("recall"), settings.api_key("recall"))

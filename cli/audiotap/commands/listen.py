@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,6 +12,12 @@ from audiotap.commands import settings
 from audiotap.errors import UsageError
 from audiotap.jobs.mode import Output
 from audiotap.text import parse_size
+
+if TYPE_CHECKING:
+    from audiotap.net.rest import Access
+
+NAMES_SECONDS = 10.0
+"""That Attendee may take to tell names."""
 
 
 class Format(StrEnum):
@@ -73,6 +79,12 @@ def listen(
             help="Processes that share the port and the sessions; one per core for thousands of bots.", min=1, max=64
         ),
     ] = 1,
+    names: Annotated[
+        bool,
+        typer.Option(
+            "--names/--no-names", help="Ask Attendee for participants' names, where ATTENDEE_API_KEY has a key for it."
+        ),
+    ] = True,
     stdout: Annotated[bool, typer.Option("--stdout", help="Write one track's bare S16LE samples to stdout.")] = False,
     track: Annotated[str, typer.Option(help="The track for --stdout: mixed, or a participant's id or name.")] = "mixed",
     json: Annotated[bool, typer.Option("--json", help="JSON lines on stdout; the same as --output json.")] = False,
@@ -112,5 +124,19 @@ def listen(
         (1, track) if stdout else None,
         min_free,
         buffer,
+        _attendee() if names else None,
     )
     raise typer.Exit(job.listen(config, mode, workers))
+
+
+def _attendee() -> Access | None:
+    """Who can be asked for names: the Attendee that the environment has a key of."""
+    from audiotap.net.attendee_rest import AttendeeRest
+    from audiotap.net.rest import Access
+
+    key = settings.api_key("attendee")
+    if not key:
+        return None
+    access = Access(settings.api_url("attendee"), key, NAMES_SECONDS)
+    AttendeeRest(access)
+    return access

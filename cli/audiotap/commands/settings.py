@@ -19,6 +19,9 @@ LOCAL_FILE = Path("audiotap.toml")
 LONGEST_RUNTIME_DIR = 70
 """Bytes that leave room for `/audiotap/PORT-PID.sock` in a Unix socket's path (macOS takes 104, Linux 108)."""
 
+KEYS = {"attendee": ("ATTENDEE_API_KEY",), "recall": ("RECALL_API_KEY", "RECALLAI_API_KEY")}
+"""Environment variables of the providers' keys; the first that is set counts."""
+
 Schema = Mapping[str, Mapping[str, bool]]
 """The options of every command, by command (`sim bot` is `sim.bot`), and whether they may be repeated."""
 
@@ -38,6 +41,16 @@ def control_folder() -> Path:
 def invocation() -> str:
     """How the user started us, for hints that can be pasted."""
     return os.environ.get("AUDIOTAP_INVOKED_AS", "audiotap")
+
+
+def api_key(provider: str) -> str:
+    """The key of the user's account with a provider; empty if none is set."""
+    return next((value for name in KEYS[provider] if (value := os.environ.get(name, "").strip())), "")
+
+
+def api_url(provider: str) -> str:
+    """Where a provider's REST interface is, if the user says so for all commands: ATTENDEE_API_URL, RECALL_API_URL."""
+    return os.environ.get(f"{provider.upper()}_API_URL", "").strip()
 
 
 def user_file() -> Path:

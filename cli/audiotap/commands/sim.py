@@ -8,16 +8,10 @@ from typing import Annotated
 
 import typer
 
+from audiotap.commands.providers import Provider
 from audiotap.errors import UsageError
 
 app = typer.Typer(help="Simulate bots: no meeting and no account needed.", no_args_is_help=True)
-
-
-class Provider(StrEnum):
-    """Whose bot it is."""
-
-    ATTENDEE = "attendee"
-    RECALL = "recall"
 
 
 class Streams(StrEnum):

@@ -26,7 +26,7 @@ ENDLESS = 1e7
 
 def speak(file: str, raw: int | None, target: Target, *, json: bool) -> None:
     """Speak a file, or standard input where it is `-`; AudiotapError when it was stopped or interrupted."""
-    chunks = _source(file, raw)
+    chunks = source(file, raw)
     total = _duration(Path(file))
     finished = run(_speak(chunks, total, target, json=json))
     if json:
@@ -73,7 +73,8 @@ def status(folder: Path, port: int | None, *, json: bool) -> None:
                 typer.echo(line)
 
 
-def _source(file: str, raw: int | None) -> Iterator[Chunk]:
+def source(file: str, raw: int | None) -> Iterator[Chunk]:
+    """The chunks of a file, or of standard input where it is `-`."""
     if file == "-":
         if sys.stdin.isatty():
             raise UsageError("standard input is a terminal", "pipe audio into it, or name a file")

@@ -43,7 +43,7 @@ class Setup(msgspec.Struct, frozen=True, tag="worker.setup", tag_field="event"):
     levels: bool
 
 
-class Rest(msgspec.Struct, frozen=True, tag="worker.rest", tag_field="event"):
+class Settle(msgspec.Struct, frozen=True, tag="worker.settle", tag_field="event"):
     """Take nobody new."""
 
 
@@ -51,7 +51,7 @@ class Finish(msgspec.Struct, frozen=True, tag="worker.finish", tag_field="event"
     """Nobody hands anything over any more: finish all files, and end."""
 
 
-class Resting(msgspec.Struct, frozen=True, tag="worker.resting", tag_field="event"):
+class Settled(msgspec.Struct, frozen=True, tag="worker.settled", tag_field="event"):
     """Everything was handed over that had to be."""
 
 
@@ -76,8 +76,8 @@ class Ended(msgspec.Struct, frozen=True, tag="worker.ended", tag_field="event"):
     recorded: bool
 
 
-Order = Setup | Rest | Finish
-Word = Report | Resting | Levels | Broken | Ended
+Order = Setup | Settle | Finish
+Word = Report | Settled | Levels | Broken | Ended
 
 
 def _path_out(value: Any) -> Any:

@@ -18,8 +18,10 @@ from audiotap.net.control import control_path, control_server, serve
 from audiotap.net.disk import keep_syncing, watch_space
 from audiotap.net.handover import Handed, Handover
 from audiotap.net.lanes import LIMIT, BatchLane, DirectLane, Lane
+from audiotap.net.names import keep_naming
 from audiotap.net.peer import bind
 from audiotap.net.port import Port
+from audiotap.net.rest import Access
 from audiotap.net.tap import Tap, Tell
 from audiotap.recovery import left_open
 from audiotap.reports import Listening, Odd, Report
@@ -43,6 +45,8 @@ class Config(msgspec.Struct, frozen=True):
     """Bytes of disk space below which is warned."""
     buffer: int = LIMIT
     """Bytes of audio that wait for a slow disk before bots are held back."""
+    attendee: Access | None = None
+    """Who is asked for the names of participants in Attendee's meetings."""
 
 
 class Seat(Protocol):
@@ -53,7 +57,7 @@ class Seat(Protocol):
     control: Path | None
     handover: Handover
 
-    async def rest(self) -> None:
+    async def settle(self) -> None:
         """Nobody new is taken here; returns when that holds for all workers."""
 
 
@@ -104,13 +108,13 @@ async def listening(
         _resume(config, recorder, tap, tell)
         if seat is not None:
             seat.handover.start(partial(_adopt, server, tap))
-        stack.enter_context(_chores(config, recorder, recording, tell))
+        stack.enter_context(_chores(config, tap, recorder, recording, tell))
         try:
             yield Listener(tap, recorder, recording)
         finally:
             if seat is not None:
-                server.rest()
-                await seat.rest()
+                server.settle()
+                await seat.settle()
             await server.close()
             await tap.close("the listener was stopped")
             await asyncio.sleep(0)
@@ -149,13 +153,15 @@ def _resume(config: Config, recorder: Recorder, tap: Tap, tell: Tell) -> None:
 
 
 @contextmanager
-def _chores(config: Config, recorder: Recorder, recording: BatchLane, tell: Tell) -> Iterator[None]:
+def _chores(config: Config, tap: Tap, recorder: Recorder, recording: BatchLane, tell: Tell) -> Iterator[None]:
     """What is done again and again while a listener runs."""
     chores = []
     if config.min_free:
         chores.append(watch_space(config.recording.out, config.min_free, tell))
     if config.recording.durable:
         chores.append(keep_syncing(partial(recording.between, recorder.sync)))
+    if config.attendee is not None:
+        chores.append(keep_naming(tap, config.attendee, tell))
     tasks = [asyncio.create_task(chore, name="chore") for chore in chores]
     try:
         yield

@@ -318,7 +318,7 @@ class Port:
             self._loop.add_reader(sock, self._accept, sock)
         self._rounds = self._loop.call_later(ROUND, self._round)
 
-    def rest(self) -> None:
+    def settle(self) -> None:
         """Take nobody new, and what was sent so far."""
         for sock in self.sockets:
             self._loop.remove_reader(sock)
@@ -331,7 +331,7 @@ class Port:
         if self._closed:
             return
         self._closed = True
-        self.rest()
+        self.settle()
         if self._rounds is not None:
             self._rounds.cancel()
         for peer in list(self._peers.values()):

@@ -77,6 +77,20 @@ async def statuses(folder: Path, port: int | None) -> list[tuple[Listener, Statu
     return [(one, status) for one, status in asked if status is not None]
 
 
+async def bots_url(folder: Path, port: int | None) -> str:
+    """Where bots dial the listener that runs; NobodyError when none does, UsageError when several do."""
+    running = await statuses(folder, port)
+    chosen = _choose(running, Target(folder, port))
+    return next(status.url for one, status in running if one is chosen)
+
+
+async def bots_heard(provider: str, folder: Path, port: int | None, bot: str) -> list[str]:
+    """The provider's own ids of its bots that running listeners hear, of those that `bot` means."""
+    running = await statuses(folder, port)
+    sessions = [session for _, status in running for session in status.sessions if session.provider == provider]
+    return sorted({one.bot or one.session for one in sessions if is_meant(bot, one.session, one.bot)})
+
+
 class Target(msgspec.Struct, frozen=True):
     """Which bot is meant: folder of the control sockets, a listener's port, a bot's id or its beginning.
 

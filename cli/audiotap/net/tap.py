@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
 from audiotap.audio import rms
 from audiotap.dialects import REGISTER, recognise
-from audiotap.dialects.base import Dialect, Side
+from audiotap.dialects.base import Dialect, Side, participant_track
 from audiotap.errors import UsageError, WireError
 from audiotap.events import (
     MIXED,
+    SPOKEN,
     Event,
     Heard,
     Occurred,
@@ -45,6 +46,8 @@ MAX_KINDS = 100
 """Kinds of unknown messages that are counted apart."""
 MAX_KIND = 80
 OTHER_KINDS = "others"
+OUR_TRACKS = frozenset({MIXED, SPOKEN})
+"""Tracks that are no participant's."""
 
 Tell = Callable[[Report], None]
 
@@ -177,13 +180,19 @@ class Live:
         """Whether it can be spoken to right now."""
         return Speak in self.dialect.knows and bool(self.links)
 
+    @property
+    def nameless(self) -> frozenset[str]:
+        """Tracks of participants whose names are not known."""
+        tracks = self.session.tracks
+        return frozenset(track for track in tracks if track not in OUR_TRACKS and not tracks[track].names)
+
 
 class Tap:
     """Sessions, lanes and mouths of one listener.
 
     `linger` overrides how long sessions outlive their last connection; `threshold` is the RMS (0 to 32767) of the mix
-    above which our speech holds. With a `handover`, sessions that are other workers' are left to them. All methods
-    belong to the event loop's thread.
+    above which our speech holds. With a `handover`, sessions that are other workers' are left to them. `news` is set
+    when a bot connects or a track begins. All methods belong to the event loop's thread.
     """
 
     def __init__(
@@ -196,6 +205,7 @@ class Tap:
         self.url = ""
         self.lossy = False
         self.recorded = False
+        self.news = asyncio.Event()
         self.sessions: dict[SessionKey, Live] = {}
         self._tell = tell
         self._linger = linger
@@ -342,6 +352,7 @@ class Tap:
             track = live.session.tracks[item.track]
             if not track.told:
                 track.told = True
+                self.news.set()
                 self._put(live.summary())
                 for logged in live.session.early():
                     self._put(logged)
@@ -370,6 +381,7 @@ class Tap:
             link.early = Oddities()
             live.session.connections += 1
             self.recorded = True
+            self.news.set()
             live.dirty = True
             if live.lingering is not None:
                 live.lingering.cancel()
@@ -462,6 +474,12 @@ class Tap:
         if quiet and not live.told_quiet:
             self._tell(Odd(f"no audio for {QUIET_SECONDS:g} s, though the bot is connected", live.session.key[1]))
         live.told_quiet = quiet
+
+    def name(self, live: Live, names: Mapping[str, str]) -> None:
+        """Names of participants were learnt, by the ids that the provider has for them."""
+        for participant, name in names.items():
+            live.session.name(participant_track(participant), name)
+        live.dirty = True
 
     # What is odd
 

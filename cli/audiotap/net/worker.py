@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from audiotap.errors import AudiotapError
-from audiotap.net.channel import ORDERS, Broken, Channel, Ended, Finish, Levels, Resting, Setup
+from audiotap.net.channel import ORDERS, Broken, Channel, Ended, Finish, Levels, Settled, Setup
 from audiotap.net.handover import Handover
 from audiotap.net.levels import keep_measuring
 from audiotap.net.listener import listening
@@ -68,9 +68,9 @@ class _Place:
         self.asked.set()
         self._finish.set()
 
-    async def rest(self) -> None:
+    async def settle(self) -> None:
         await self.handover.close()
-        self._channel.say(Resting())
+        self._channel.say(Settled())
         await self._finish.wait()
         self.handover.take_in()
 

@@ -18,7 +18,7 @@ from shutil import rmtree
 import msgspec
 
 from audiotap.errors import AudiotapError, Exit, MachineError
-from audiotap.net.channel import WORDS, Broken, Channel, Ended, Finish, Levels, Order, Rest, Resting, Setup, Word
+from audiotap.net.channel import WORDS, Broken, Channel, Ended, Finish, Levels, Order, Settle, Settled, Setup, Word
 from audiotap.net.control import control_path, control_server
 from audiotap.net.disk import watch_space
 from audiotap.net.levels import Board
@@ -35,7 +35,7 @@ MODULE = "audiotap.jobs.worker"
 MOST_DEATHS = 3
 SHORT_LIFE = 10.0
 """So many deaths of a worker in a row, each so few seconds after its start, and it is given up."""
-REST_SECONDS = 3.0
+SETTLE_SECONDS = 3.0
 """How long the end of the others waits for a worker that does nothing any more."""
 
 
@@ -66,10 +66,10 @@ class Front:
 
     async def close(self) -> None:
         """Have every worker finish its files: first nobody hands anything over any more, then all end."""
-        self._order(Rest())
+        self._order(Settle())
         with suppress(TimeoutError):
-            async with asyncio.timeout(REST_SECONDS):
-                await _all(worker.rested for worker in self._workers)
+            async with asyncio.timeout(SETTLE_SECONDS):
+                await _all(worker.settled for worker in self._workers)
         self._order(Finish())
         await asyncio.gather(*self._keeping)
         self._trouble.cancel()
@@ -124,7 +124,7 @@ class Front:
             case Ended(lossy, recorded):
                 self.lossy |= lossy
                 self.recorded |= recorded
-            case Listening() | Resting() | Broken():
+            case Listening() | Settled() | Broken():
                 return
             case _:
                 self.recorded |= isinstance(word, SessionStarted)
@@ -145,7 +145,7 @@ class _Worker:
         self.number = setup.share.number
         self.name = f"worker {self.number + 1} of {setup.share.workers}"
         self.ready = asyncio.Event()
-        self.rested = asyncio.Event()
+        self.settled = asyncio.Event()
         self.error: AudiotapError | None = None
         self._setup = setup
         self._hear = hear
@@ -155,7 +155,7 @@ class _Worker:
     async def run(self, orders: list[Order]) -> str:
         """Run the process to its end, with orders that were given already; how it died, nothing if it did not."""
         ended = False
-        self.rested.clear()
+        self.settled.clear()
         channel = await self._start()
         channel.say(self._setup)
         for order in orders:
@@ -166,7 +166,7 @@ class _Worker:
             self._note(word)
             self._hear(self, word)
         self._channel = None
-        self.rested.set()
+        self.settled.set()
         await channel.close()
         return _death(await self._over()) if not ended else ""
 
@@ -183,8 +183,8 @@ class _Worker:
         match word:
             case Listening():
                 self.ready.set()
-            case Resting():
-                self.rested.set()
+            case Settled():
+                self.settled.set()
             case Broken(message, hint, status):
                 self.error = AudiotapError(message, hint)
                 self.error.status = Exit(status)

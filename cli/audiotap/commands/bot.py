@@ -1,0 +1,149 @@
+"""audiotap bot, audiotap url: send bots into meetings, over the providers' REST interfaces."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from audiotap.commands import settings
+from audiotap.commands.providers import Provider
+
+if TYPE_CHECKING:
+    from audiotap.net.rest import Access
+
+app = typer.Typer(help="Send bots into meetings, and take them out again.", no_args_is_help=True)
+
+PublicUrl = Annotated[
+    str,
+    typer.Option(
+        "--url",
+        "--public-url",
+        help="Where the bot dials us, such as wss://YOUR-TUNNEL-HOST/ (default: the running listener's URL).",
+    ),
+]
+Port = Annotated[int | None, typer.Option(help="The listener's port; needed where there are several.")]
+Mixed = Annotated[
+    bool | None,
+    typer.Option(
+        "--mixed/--separate",
+        help="The mix only, or a stream per participant only; both without either.",
+        show_default=False,
+    ),
+]
+Rate = Annotated[
+    int, typer.Option(help="Samples per second; Attendee 8000, 16000, and 24000 of the mix alone; Recall 16000.")
+]
+Threshold = Annotated[
+    int | None,
+    typer.Option(
+        help="The threshold of a fork of Attendee, whose bot then pauses by itself; others refuse it.",
+        min=0,
+        max=32767,
+        show_default=False,
+    ),
+]
+Api = Annotated[
+    str,
+    typer.Option(
+        help="The REST interface: your own Attendee's https://HOST, a region of Recall's such as us-west-2, or a URL "
+        "(default: ATTENDEE_API_URL, RECALL_API_URL, or the provider's own)."
+    ),
+]
+Timeout = Annotated[float, typer.Option(help="Seconds that the provider may take.", min=0.1)]
+Json = Annotated[bool, typer.Option("--json", help="The result as JSON on stdout.")]
+
+
+@app.callback()
+def root() -> None:
+    """Send bots into meetings, and take them out again."""
+
+
+@app.command("create")
+def create(
+    meeting_url: Annotated[str, typer.Argument(help="The meeting's link.")],
+    provider: Annotated[Provider, typer.Option(help="Whose bot to send.")],
+    url: PublicUrl = "",
+    port: Port = None,
+    name: Annotated[str, typer.Option(help="What the bot is called in the meeting.")] = "audiotap",
+    mixed: Mixed = None,
+    rate: Rate = 16000,
+    threshold: Threshold = None,
+    api: Api = "",
+    timeout: Timeout = 30.0,
+    json: Json = False,
+) -> None:
+    """Send a bot into a meeting that dials the running listener, and print its id.
+
+    The key is taken from ATTENDEE_API_KEY or RECALL_API_KEY. It returns when the provider has taken the order; the bot
+    dials when it hears or records something, which may be minutes later. A Recall bot is made ready for speak.
+
+    Exit status: 0 it is on its way, 1 the provider has trouble, 2 something is to be corrected here, 4 nobody answers,
+    5 the provider refuses (key, credit, request).
+
+    Examples:
+
+      audiotap bot create https://meet.google.com/abc-defg-hij --provider attendee --url wss://YOUR-TUNNEL-HOST/
+
+      audiotap bot create MEETING --provider recall --api us-west-2 --separate --url wss://YOUR-TUNNEL-HOST/
+    """
+    from audiotap.jobs import bots
+    from audiotap.net.rest import Streams
+
+    streams = Streams(url, mixed is not False, mixed is not True, rate, threshold)
+    access = _access(provider, api, timeout)
+    bots.create(provider.value, access, meeting_url, name, streams, (settings.control_folder(), port), json=json)
+
+
+@app.command("leave")
+def leave(
+    id: Annotated[str, typer.Argument(help="The bot's id, as create printed it.")],
+    provider: Annotated[
+        Provider | None, typer.Option(help="Whose bot it is (default: what its id looks like).", show_default=False)
+    ] = None,
+    api: Api = "",
+    timeout: Timeout = 30.0,
+    json: Json = False,
+) -> None:
+    """Have a bot leave its meeting.
+
+    Example:
+
+      audiotap bot leave bot_weIAju4OXNZkDTpZ
+    """
+    from audiotap.jobs import bots
+
+    whose = Provider(bots.provider_of(id)) if provider is None else provider
+    bots.leave(whose.value, _access(whose, api, timeout), id, json=json)
+
+
+def url(
+    provider: Annotated[
+        Provider | None,
+        typer.Option("--for", help="Print the JSON that makes this provider's bot dial us.", show_default=False),
+    ] = None,
+    url: PublicUrl = "",
+    port: Port = None,
+    mixed: Mixed = None,
+    rate: Rate = 16000,
+    threshold: Threshold = None,
+) -> None:
+    """Print where bots dial the running listener, or the JSON to paste into a request that creates a bot.
+
+    Examples:
+
+      audiotap url
+
+      audiotap url --for attendee --public-url wss://YOUR-TUNNEL-HOST/
+    """
+    from audiotap.jobs import bots
+    from audiotap.net.rest import Streams
+
+    streams = Streams(url, mixed is not False, mixed is not True, rate, threshold)
+    bots.show_url(provider.value if provider else "", streams, settings.control_folder(), port)
+
+
+def _access(provider: Provider, api: str, timeout: float) -> Access:
+    from audiotap.net.rest import Access
+
+    return Access(api or settings.api_url(provider), settings.api_key(provider), timeout)

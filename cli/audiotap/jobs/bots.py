@@ -1,0 +1,121 @@
+"""The work of `audiotap bot` and `audiotap url`, and what else is asked of providers over REST."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+import typer
+
+from audiotap.errors import InterruptedRunError, UsageError
+from audiotap.jobs.output import emit, talk
+from audiotap.jobs.running import Signals, run
+from audiotap.net.attendee_rest import AttendeeRest
+from audiotap.net.peer import check_url
+from audiotap.net.recall_rest import RecallRest
+from audiotap.net.remote import bots_url
+from audiotap.net.rest import Access, Created, Rest, Streams
+from audiotap.net.tasks import first_of
+from audiotap.text import printable
+
+T = TypeVar("T")
+PROVIDERS: dict[str, type[Rest]] = {"attendee": AttendeeRest, "recall": RecallRest}
+
+
+def create(
+    provider: str,
+    access: Access,
+    meeting: str,
+    name: str,
+    streams: Streams,
+    listener: tuple[Path, int | None],
+    *,
+    json: bool,
+) -> None:
+    """Create a bot and print its id; AudiotapError when the provider, or the listener, is not there or says no."""
+    rest = PROVIDERS[provider](access, talk)
+    if not re.match(r"https?://", meeting):
+        raise UsageError(f"{meeting} is no meeting's link", "copy the whole link, with https://")
+    streams = run(_addressed(streams, *listener))
+    rest.subscription(streams)
+    created = run(_create(rest, meeting, name, streams))
+    if json:
+        emit(_essentials(provider, created, streams))
+    else:
+        typer.echo(printable(created.id))
+        talk(f"{rest.name} sends {printable(created.id)}; take it out: audiotap bot leave {printable(created.id)}")
+
+
+def leave(provider: str, access: Access, bot: str, *, json: bool) -> None:
+    """Have a bot leave."""
+    rest = PROVIDERS[provider](access, talk)
+    run(_leave(rest, bot))
+    if json:
+        emit({"provider": provider, "id": bot, "leaving": True})
+    else:
+        talk(f"{rest.name} has {printable(bot)} leave the meeting")
+
+
+def show_url(provider: str, streams: Streams, folder: Path, port: int | None) -> None:
+    """Print the listener's URL, or what makes a provider's bot dial it."""
+    streams = run(_addressed(streams, folder, port))
+    if not provider:
+        typer.echo(streams.url)
+        return
+    part = msgspec.json.encode(PROVIDERS[provider].subscription(streams))
+    typer.echo(msgspec.json.format(part, indent=2).decode())
+
+
+def provider_of(bot: str) -> str:
+    """Whose bot an id belongs to, by its form."""
+    if bot.startswith("bot_"):
+        return "attendee"
+    if re.fullmatch(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", bot):
+        return "recall"
+    raise UsageError(f"{bot} looks like no provider's bot", "say whose it is: --provider attendee or recall")
+
+
+async def unless_interrupted(work: Coroutine[Any, Any, T], otherwise: str) -> T:
+    """The work's result; InterruptedRunError with `otherwise` when a signal comes first."""
+    signals = Signals()
+    done: list[T] = []
+
+    async def noted() -> None:
+        done.append(await work)
+
+    await first_of(noted(), signals.asked.wait())
+    if not done:
+        raise InterruptedRunError(f"interrupted: {otherwise}")
+    return done[0]
+
+
+async def _addressed(streams: Streams, folder: Path, port: int | None) -> Streams:
+    """Streams with the URL that was given, or else the running listener's."""
+    url = streams.url or await bots_url(folder, port)
+    check_url(url)
+    return msgspec.structs.replace(streams, url=url)
+
+
+async def _create(rest: Rest, meeting: str, name: str, streams: Streams) -> Created:
+    async with rest:
+        return await unless_interrupted(rest.create(meeting, name, streams), "the bot may be on its way all the same")
+
+
+async def _leave(rest: Rest, bot: str) -> None:
+    async with rest:
+        await unless_interrupted(rest.leave(bot), "the bot may leave all the same")
+
+
+def _essentials(provider: str, created: Created, streams: Streams) -> dict[str, object]:
+    """What a script needs; no URL, which may hold secrets."""
+    return {
+        "provider": provider,
+        "id": created.id,
+        "state": created.state,
+        "mixed": streams.mixed,
+        "separate": streams.separate,
+        "rate": streams.rate,
+    }
