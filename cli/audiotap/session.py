@@ -182,6 +182,7 @@ class Session:
         if not pcm:
             return None
         chunk = run[at].chunk if len(pcm) == 1 else Chunk(b"".join(pcm), track.rate)
+        track.inspection.take(chunk.pcm)
         self._follow(track.next / track.rate, now)
         return Flow(Placed(self.key, track.track, position, chunk), len(pcm))
 

@@ -271,23 +271,25 @@ class Track:
         laid: list[bytes] = []
         if not self._even:
             return laid
+        rate, end, see = self.rate, self.next, self.envelope.see
         name = self.names[-1] if self.names else None
-        bytes_a_second = SAMPLE_BYTES * self.rate
-        low = min(floor, 0.0)
+        slack, low = ON_TIME, min(floor, 0.0)
         for heard in run:
-            chunk, at = heard.chunk, heard.at
-            pcm = chunk.pcm
-            if heard.sequence is not None or at is None or chunk.rate != self.rate or not is_bare(pcm):
+            pcm, at = heard.chunk.pcm, heard.at
+            if at is None or heard.chunk.rate != rate or heard.sequence is not None or not is_bare(pcm):
                 break
             if heard.name and heard.name != name:
                 break
-            seconds = len(pcm) / bytes_a_second
-            ahead = at - zero - self.next / self.rate
-            slack = ON_TIME if self._mixed else min(ON_TIME, HALF_CHUNK * seconds)
+            samples = len(pcm) // SAMPLE_BYTES
+            ahead = at - zero - end / rate
+            if not self._mixed:
+                slack = min(ON_TIME, HALF_CHUNK * samples / rate)
             if not low - slack <= ahead <= floor + slack:
                 break
-            self._run_on(pcm, ahead, seconds)
+            see(ahead, samples / rate)
+            end += samples
             laid.append(pcm)
+        self._run_on(end - self.next, len(laid))
         return laid
 
     @property
@@ -384,15 +386,15 @@ class Track:
         self.counts.late += late
         laid = Laid(self.next, piece.pcm)
         self._laid += piece.samples
-        self._run_on(piece.pcm, piece.elapsed - self.head, piece.samples / self.rate)
+        self.envelope.see(piece.elapsed - self.head, piece.samples / self.rate)
+        self._run_on(piece.samples, 1)
+        self.inspection.take(piece.pcm)
         return laid
 
-    def _run_on(self, pcm: bytes, above: float, seconds: float) -> None:
-        """Lay samples at the track's end, whose stamp lies `above` it by as many seconds."""
-        self.next += len(pcm) // SAMPLE_BYTES
-        self.counts.chunks += 1
-        self.envelope.see(above, seconds)
-        self.inspection.take(pcm)
+    def _run_on(self, samples: int, chunks: int) -> None:
+        """The track's end moves on."""
+        self.next += samples
+        self.counts.chunks += chunks
 
     def _leave_gap(self, samples: int) -> None:
         self.counts.gaps += 1

@@ -135,7 +135,7 @@ def _heard(trigger: str, bot: str, audio: _Audio) -> Heard:
         return Heard(bot, MIXED, chunk, at, sequence=audio.sequence)
     if audio.participant_uuid is None:
         raise WireError("per-participant audio without a participant_uuid")
-    track = participant_track(str(audio.participant_uuid))
+    track = participant_track(audio.participant_uuid)
     return Heard(bot, track, chunk, at, audio.participant_name, sequence=audio.sequence)
 
 

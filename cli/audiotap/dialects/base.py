@@ -107,9 +107,11 @@ def _without_halves(escape: re.Match[str]) -> str:
     return r"\ufffd" if escape["half"] else escape[0]
 
 
-def participant_track(participant: str) -> str:
+def participant_track(participant: str | int) -> str:
     """The track of a participant; ids that would collide with a track of ours get a `=` in front."""
-    return f"={participant}" if participant in _OUR_TRACKS or participant.startswith("=") else participant
+    if isinstance(participant, int):
+        return str(participant)
+    return f"={participant}" if participant in _OUR_TRACKS or participant[:1] == "=" else participant
 
 
 def track_participant(track: str) -> str:

@@ -169,7 +169,7 @@ def _heard(payload: _AudioPayload, *, mixed: bool) -> Heard:
     elif audio.participant is None:
         raise WireError("separate audio without a participant")
     else:
-        track, name = participant_track(str(audio.participant.id)), audio.participant.name
+        track, name = participant_track(audio.participant.id), audio.participant.name
     at = audio.timestamp.relative if audio.timestamp is not None else None
     bot = payload.bot.id if payload.bot is not None else None
     return Heard(payload.recording.id, track, Chunk(samples(audio.buffer, "$.data.data.buffer"), RATE), at, name, bot)
@@ -185,7 +185,7 @@ def _occurred(kind: str, payload: _Payload) -> Occurred:
         lenient(_ANY_DICT, body),
         time.relative if time is not None else None,
         payload.bot.id if payload.bot is not None else None,
-        participant_track(str(told.participant.id)) if told.participant is not None else None,
+        participant_track(told.participant.id) if told.participant is not None else None,
         told.participant.name if told.participant is not None else None,
     )
 
