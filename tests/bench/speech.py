@@ -45,7 +45,7 @@ from audiotap.net.remote import listeners
 from rig import frames
 from rig.frames import SAMPLE_BYTES, Call, laid_out, session_of
 from rig.output import difference, recorded, samples
-from rig.processes import SPEAKERS, Load, Rig, Server, VoidError, cpu_of_others, tree
+from rig.processes import SPEAKERS, Load, Rig, Server, VoidError, waited
 from rig.runner import Goal, places, run
 
 MILLI, MICRO = 1e3, 1e6
@@ -60,8 +60,8 @@ OPENING = 10
 PATIENCE = 60.0
 """Seconds beyond the speech's own length until a speaker is taken for stuck."""
 POLL_SECONDS = 0.05
-DISTURBED = 0.1
-"""Share of one processor that other processes may take, until it is said."""
+DISTURBED = 0.01
+"""Share of the time that something else may have the speaker's processor, until it is said."""
 
 
 class Speech(msgspec.Struct, frozen=True):
@@ -114,8 +114,8 @@ class Run(msgspec.Struct, frozen=True):
     """In the recording: chunks came so late that the bot had nothing to play."""
     cpu: float
     wall: float
-    foreign: float
-    """Seconds of processor time that other processes of this machine took meanwhile."""
+    wanted: float
+    """Seconds that the speaker was ready to run while something else had its processor."""
 
 
 def lateness(times: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -207,8 +207,7 @@ class Bench:
                 self.rig.server(name, folder) as server,
                 self.rig.bots(files[0], server, BLOCK, files[1], STEP, speech.chunks, log) as bots,
             ):
-                ours = {os.getpid(), bots.pid, *tree(server.pid)}
-                others, begin, before = cpu_of_others(ours), time.monotonic(), server.cpu_seconds()
+                begin, before, wanted = time.monotonic(), server.cpu_seconds(), waited(server.pid)
                 bots.go()
                 bots.until("greeted")
                 told = None
@@ -216,12 +215,12 @@ class Bench:
                     told, before = asyncio.run(talk(server, speech))
                 bots.until("heard")
                 cpu, wall = server.cpu_seconds() - before, time.monotonic() - begin
-                foreign = sum(spent - others.get(process, 0.0) for process, spent in cpu_of_others(ours).items())
+                wanted = waited(server.pid) - wanted
                 finish(server, bots)
                 holes = check(server, speech, words) if name == "ours" else 0
             times = np.fromfile(log).reshape(speech.bots, speech.chunks, 2)
         sent, read = times[:, :, 0], times[:, :, 1]
-        return Run(sent, read, sent[:, 0] - told if told is not None else None, holes, cpu, wall, foreign)
+        return Run(sent, read, sent[:, 0] - told if told is not None else None, holes, cpu, wall, wanted)
 
 
 def finish(server: Server, bots: Load) -> None:
@@ -282,8 +281,8 @@ def measure(bench: Bench, bots: int) -> None:
             print(line(name, run), flush=True)
             if name == "ours":
                 goals(run)
-            if run.foreign / run.wall > DISTURBED:
-                print(f"WARNING: other processes took {run.foreign / run.wall:.0%} of a processor")
+            if run.wanted / run.wall > DISTURBED:
+                print(f"WARNING: {name} was ready and had no processor for {run.wanted / run.wall:.1%} of the time")
     finally:
         for file in files:
             os.close(file)

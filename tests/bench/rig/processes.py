@@ -54,6 +54,14 @@ def _cpu_seconds(process: int) -> float:
     return time.clock_gettime((~process << 3) | 2)
 
 
+def waited(pid: int) -> float:
+    """Seconds that a process's main thread was ready to run without a processor; 0 where the kernel does not tell."""
+    try:
+        return int(Path(f"/proc/{pid}/task/{pid}/schedstat").read_text().split()[1]) / 1e9
+    except OSError:
+        return 0.0
+
+
 def cpu_of_others(ours: set[int]) -> dict[int, float]:
     """The processor time of every other process of this machine, the kernel's threads among them."""
     others = {}
