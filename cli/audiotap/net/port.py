@@ -82,8 +82,7 @@ class Peer:
         """Say a text message; waits while the peer takes nothing. False when the connection is over."""
         if not self.open:
             return False
-        self._protocol.send_text(wire.encode())
-        self._pass_on()
+        self._put(_text_frame(wire.encode()))
         while len(self._unsent) > MAX_UNSENT and not self._over:
             self._room.clear()
             await self._room.wait()
@@ -145,6 +144,22 @@ class Peer:
         if self._said and self._receiver is not None:
             said, self._said = self._said, []
             self._receiver.take(said)
+
+    def _put(self, data: bytes) -> None:
+        """Send at once what the socket takes, if nothing waits; the rest waits for room."""
+        if self._over:
+            return
+        if not self._unsent:
+            try:
+                data = data[self._sock.send(data) :]
+            except (BlockingIOError, InterruptedError):
+                pass
+            except OSError:
+                self.abort()
+                return
+        if data:
+            self._unsent += data
+            self._port.watch(self._sock, self, writing=True)
 
     def write(self) -> None:
         """Send what waits, as far as the socket takes it."""
@@ -254,10 +269,21 @@ class Peer:
             if data == SEND_EOF:
                 self._ends = True
             else:
-                self._unsent += data
-        self.write()
+                self._put(data)
+        if self._ends:
+            self.write()
         if self._protocol.state is not State.OPEN and not self._over and self._protocol.close_expected():
             self._port.expect_end(self)
+
+
+def _text_frame(payload: bytes) -> bytes:
+    """A whole message of text, as servers send it."""
+    size = len(payload)
+    if size < 126:
+        return struct.pack("!BB", _WHOLE_TEXT, size) + payload
+    if size < 1 << 16:
+        return struct.pack("!BBH", _WHOLE_TEXT, 126, size) + payload
+    return struct.pack("!BBQ", _WHOLE_TEXT, 127, size) + payload
 
 
 class Port:
