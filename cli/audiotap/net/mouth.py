@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 from audiotap.audio import SAMPLE_BYTES, Chunk
 from audiotap.errors import NobodyError
 from audiotap.intake import Intake
-from audiotap.pacing import BLOCK, LEAD, Block, Playout
+from audiotap.pacing import LEAD, Block, Playout
 
 QUEUE_SECONDS = 5.0
 """Speech that waits here at most; the rest waits with its sender."""
 SOON_SECONDS = 1.0
-"""Speech that is taken at once; more is taken a piece per block, since hundreds of others may begin right now."""
+"""Speech that is taken at once; more is taken without haste, since hundreds of others may begin right now."""
+HASTE = 0.25
+"""Seconds between two pieces that are taken without haste; `speak` says half a second at once."""
+
+TICK = 0.01
+"""Seconds between the times at which any mouth looks: many who look at once cost much less than each by itself."""
 
 Send = Callable[[Chunk], Awaitable[bool]]
 
@@ -121,7 +127,7 @@ class Mouth:
             while self.queued > QUEUE_SECONDS and not (utterance.stopped or self._closed):
                 await self._wait(None)
             if self.queued > SOON_SECONDS:
-                await self._wait(BLOCK)
+                await self._wait(HASTE)
             self._check()
             if utterance.stopped:
                 return
@@ -144,7 +150,7 @@ class Mouth:
                 continue
             block, wake_at = self._playout.poll(self._now())
             if block is None:
-                await self._wait(None if wake_at is None else wake_at - self._now())
+                await self._wait(None if wake_at is None else math.ceil(wake_at / TICK) * TICK - self._now())
             elif await self._send(block.chunk):
                 self._spoken(block)
                 if self._speaking is not None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 import threading
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import suppress
@@ -63,10 +62,6 @@ async def from_thread(items: Iterator[T], ahead: int = 2) -> AsyncIterator[T]:
         yield item
 
 
-SWITCH_SECONDS = 0.0005
-"""How long a thread may keep the interpreter: the event loop asks for it again after every packet that it sends."""
-
-
 class Worker:
     """A thread that does one thing after the other for the event loop.
 
@@ -75,7 +70,6 @@ class Worker:
 
     def __init__(self, name: str) -> None:
         self._loop = asyncio.get_running_loop()
-        sys.setswitchinterval(SWITCH_SECONDS)
         self._jobs: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         threading.Thread(target=self._work, name=name, daemon=True).start()
 
