@@ -1,4 +1,4 @@
-"""The ingest benchmark itself: it runs to its end, and a single wrong byte makes its figures void."""
+"""The benchmarks themselves: they run to their ends, and a single wrong byte makes their figures void."""
 
 from __future__ import annotations
 
@@ -10,17 +10,20 @@ import sys
 from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from rig.frames import STYLES, Call, session_of
 from rig.output import Output
 from rig.processes import VoidError
+from speech import BLOCK, drift, lateness
 
-INGEST = Path(__file__).parent / "bench" / "ingest.py"
+BENCH = Path(__file__).parent / "bench"
+TOOLS = pytest.mark.skipif(not shutil.which("gcc") or not shutil.which("taskset"), reason="the loads are built by gcc")
 CALL = Call("recall-mixed", 2, 3, 20)
 
 
-@pytest.mark.skipif(not shutil.which("gcc") or not shutil.which("taskset"), reason="the load generator is built by gcc")
+@TOOLS
 @pytest.mark.parametrize("style", STYLES)
 def test_every_style_is_taken_by_everyone(style: str, tmp_path: Path) -> None:
     """Ours, plain Python and the limit have all that was sent, byte by byte."""
@@ -37,19 +40,19 @@ def test_every_style_is_taken_by_everyone(style: str, tmp_path: Path) -> None:
         "--place",
         str(tmp_path),
     ]
-    ended = subprocess.run([sys.executable, INGEST, *words], capture_output=True, text=True, check=False)
+    ended = subprocess.run([sys.executable, BENCH / "ingest.py", *words], capture_output=True, text=True, check=False)
     assert ended.returncode == 0, ended.stdout + ended.stderr
     measured = [line.split()[0] for line in ended.stdout.splitlines() if re.match(r"\w+ +[0-9.]+ ", line)]
     assert measured == ["ours", "plain", "limit"]
     assert not list(tmp_path.glob("ingest-*"))
 
 
-@pytest.mark.skipif(not shutil.which("gcc") or not shutil.which("taskset"), reason="the load generator is built by gcc")
+@TOOLS
 def test_workers_are_compared(tmp_path: Path) -> None:
     """One worker and two have all that was sent, byte by byte, and each has its line."""
     words = ["--chunk", "20", "--conns", "6", "--messages", "50", "--rounds", "1"]
     words += ["--cache", str(tmp_path), "--place", str(tmp_path)]
-    script = INGEST.with_name("workers.py")
+    script = BENCH / "workers.py"
     ended = subprocess.run([sys.executable, script, *words], capture_output=True, text=True, check=False)
     assert ended.returncode == 0, ended.stdout + ended.stderr
     assert re.findall(r"^ +(\d+) +[0-9]+ +[0-9.]+x", ended.stdout, re.MULTILINE) == ["1", "2"]
@@ -95,3 +98,30 @@ def test_frames_are_where_the_load_looks_for_them() -> None:
         assert data[begin] == 0x81
         assert data[begin + 1] == 0x80 | 126
         assert begin + 8 + int.from_bytes(data[begin + 2 : begin + 4], "big") == end
+
+
+@TOOLS
+def test_three_bots_hear_what_they_are_told(tmp_path: Path) -> None:
+    """Ours, while it hears the bots, and the one that sleeps: every byte came, and both have their figures."""
+    words = [*("--bots", "3", "--seconds", "2", "--rate", "8000", "--hear"), "--cache", str(tmp_path)]
+    ended = subprocess.run(
+        [sys.executable, BENCH / "speech.py", *words],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert re.findall(r"^(\w+) +[0-9.]+ ", ended.stdout, re.MULTILINE) == ["ours", "sleeps"]
+
+
+def test_lateness_is_what_a_bot_waits_beyond_its_own_grid() -> None:
+    """The lead is no lateness; one chunk that is late is; who sleeps between chunks drifts."""
+    grid = np.arange(100) * BLOCK / 1000
+    punctual = 7.0 + np.maximum(0.0, grid - 0.3)
+    assert lateness(np.array([punctual])) == pytest.approx(0.0)
+    one_late = punctual + np.where(np.arange(100) == 50, 0.02, 0.0)
+    assert lateness(np.array([one_late])).max() == pytest.approx(0.02)
+    slow = lateness(np.array([grid * 1.01]))
+    assert drift(slow)[0] == pytest.approx(0.01)
+    assert drift(slow)[1] == pytest.approx(0.081)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
+from itertools import islice, pairwise
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.signals import RATE, counting
 
-from audiotap.pacing import BLOCK, LEAD, Block, Playout
+from audiotap.pacing import BLOCK, LEAD, Block, Playout, spread_leads
 
 SLACK = 1e-5
 
@@ -284,3 +284,13 @@ def test_every_sample_leaves_once_in_order_and_in_time(story: list[tuple[str, fl
         assert now - SLACK <= block.plays_at <= now + LEAD + SLACK
         assert block.chunk.samples == 1600
     assert all(later - sooner >= BLOCK - SLACK for sooner, later in pairwise(mouth.heard_at))
+
+
+@pytest.mark.parametrize("number", [1, 2, 20, 500])
+def test_many_who_begin_at_once_have_their_blocks_due_one_after_the_other(number: int) -> None:
+    """The first lead is the whole one; none is shorter by a block, and no two are much closer than their fair share."""
+    leads = list(islice(spread_leads(), number))
+    assert leads[0] == LEAD
+    assert all(LEAD - BLOCK < lead <= LEAD for lead in leads)
+    apart = [late - early for early, late in pairwise(sorted(leads))]
+    assert all(gap > BLOCK / number / 2.3 for gap in apart)

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import math
 from collections import deque
+from collections.abc import Iterator
+from itertools import count
 
 import msgspec
 
@@ -15,7 +17,17 @@ from audiotap.audio import SAMPLE_BYTES, Chunk
 
 BLOCK = 0.1
 LEAD = 0.3
+GOLDEN = (math.sqrt(5) - 1) / 2
 _EPSILON = 1e-6
+
+
+def spread_leads() -> Iterator[float]:
+    """Leads of one playout after the other: all that begin at once do not have all their blocks due at once.
+
+    Steps of the golden ratio keep any number of them evenly apart, between LEAD - BLOCK and LEAD.
+    """
+    for number in count():
+        yield LEAD - BLOCK * (number * GOLDEN % 1)
 
 
 class Block(msgspec.Struct, frozen=True):

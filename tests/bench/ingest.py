@@ -19,13 +19,8 @@ own ratios.
 from __future__ import annotations
 
 import argparse
-import fcntl
 import os
-import platform
 import re
-import resource
-import shutil
-import signal
 import subprocess
 import sys
 import tempfile
@@ -35,7 +30,6 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from statistics import median
-from types import FrameType
 
 import msgspec
 import numpy as np
@@ -44,6 +38,7 @@ from numpy.typing import NDArray
 from rig.frames import STYLES, Call, session_of
 from rig.output import Output
 from rig.processes import SERVERS, CannotRunError, Load, Rig, Server, VoidError, cpu_of_others, memory, tree
+from rig.runner import Goal, places, run
 
 MICRO = 1e6
 MIB = 1024 * 1024
@@ -80,22 +75,6 @@ class Run(msgspec.Struct, frozen=True):
     def cost(self) -> float:
         """Microseconds of processor time per message."""
         return self.cpu / self.messages * MICRO
-
-
-class Goal(msgspec.Struct, frozen=True):
-    """What a figure has to be; `figure` is None where it was not measured."""
-
-    text: str
-    figure: float | None
-    least: float | None = None
-    most: float | None = None
-
-    def __str__(self) -> str:
-        wanted = f">= {self.least:g}" if self.least is not None else f"<= {self.most:g}"
-        if self.figure is None:
-            return f"goal: {self.text} {wanted}: not measured"
-        met = self.figure >= self.least if self.least is not None else self.figure <= (self.most or 0)
-        return f"goal: {self.text} {wanted}: {self.figure:.3g} {'MET' if met else 'NOT MET'}"
 
 
 class Bench:
@@ -378,34 +357,8 @@ SCENES = {"fast": fast, "paced": paced, "growth": growth, "memory": memory_scene
 # The command
 
 
-def told_by(*command: str) -> str:
-    """The first line of what a tool says, such as its version."""
-    if not shutil.which(command[0]):
-        return "none"
-    return subprocess.run(command, capture_output=True, text=True, check=False).stdout.partition("\n")[0]
-
-
-@contextmanager
-def alone(cache: Path) -> Iterator[None]:
-    """Two of these at the same time would measure each other: the second one waits."""
-    cache.mkdir(parents=True, exist_ok=True)
-    with (cache / "lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            print("waiting for another run of this benchmark")
-            fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
-
-
-def describe(rig: Rig) -> None:
-    """Where and with what this is measured."""
-    models = re.findall(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text("utf-8"))
-    print(f"{next(iter(models), platform.machine())}, Linux {platform.release()}")
-    print(f"Python {platform.python_version()}, node {told_by('node', '--version')}, {told_by('gcc', '--version')}")
-    print(f"server on CPU {rig.server_cpu}, load on CPU {rig.load_cpu}; files below {rig.place}")
-    if rig.alone:
-        print("WARNING: there is one processor only, which the load takes from the servers")
+def describe_limit() -> None:
+    """How the limit decodes here."""
     try:
         macros = subprocess.run(
             ["gcc", "-march=native", "-dM", "-E", "-"],
@@ -419,12 +372,7 @@ def describe(rig: Rig) -> None:
         pass
 
 
-def interrupt(*_: int | FrameType | None) -> None:
-    raise KeyboardInterrupt
-
-
 def arguments() -> argparse.Namespace:
-    cache = Path(tempfile.gettempdir(), f"audiotap-bench-{os.getuid()}")
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--scene", choices=SCENES, nargs="+", help="default: all")
     parser.add_argument("--server", choices=SERVERS, nargs="+", help="default: all that a scene is about")
@@ -434,32 +382,18 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--style", choices=STYLES, help="default: recall-separate, for 10 ms attendee-participant")
     parser.add_argument("--messages", type=int, default=1000, help="of each connection, in fast")
     parser.add_argument("--seconds", type=float, default=10, help="that are measured, in paced and latency")
-    parser.add_argument("--place", type=Path, default=Path(tempfile.gettempdir()), help="where the servers write")
-    parser.add_argument("--cache", type=Path, default=cache, help="where Node packages are kept")
-    return parser.parse_args()
+    return places(parser).parse_args()
 
 
 def main() -> int:
     options = arguments()
-    signal.signal(signal.SIGTERM, interrupt)
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-    try:
-        with alone(options.cache), tempfile.TemporaryDirectory(prefix="ingest-", dir=options.place) as place:
-            rig = Rig(Path(place), options.cache)
-            describe(rig)
-            for scene in options.scene or SCENES:
-                SCENES[scene](Bench(options, rig))
-    except VoidError as error:
-        print(f"\nVOID, these figures mean nothing: {error}")
-        return 1
-    except CannotRunError as error:
-        print(f"this cannot be measured here: {error}")
-        return 1
-    except KeyboardInterrupt:
-        print("\ninterrupted")
-        return 130
-    return 0
+
+    def measure(rig: Rig) -> None:
+        describe_limit()
+        for scene in options.scene or SCENES:
+            SCENES[scene](Bench(options, rig))
+
+    return run("ingest", options, Rig, measure)
 
 
 if __name__ == "__main__":

@@ -10,8 +10,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import resource
-import signal
 import sys
 import tempfile
 import time
@@ -20,10 +18,11 @@ from statistics import median
 
 import msgspec
 
-from ingest import MICRO, alone, finish, interrupt
+from ingest import MICRO, SPARE, finish
 from rig.frames import STYLES, Call
 from rig.output import Output
-from rig.processes import CannotRunError, Rig, VoidError, cpu_of_others, cpu_seconds, tree
+from rig.processes import Rig, cpu_of_others, cpu_seconds, tree
+from rig.runner import places, run
 
 WARM = 2
 """Frames of each connection before anything is measured: every connection is with its owner then."""
@@ -64,7 +63,7 @@ class Run(msgspec.Struct, frozen=True):
         return self.messages / self.busiest
 
 
-def run(rig: WorkersRig, frames: int, call: Call) -> Run:
+def once(rig: WorkersRig, frames: int, call: Call) -> Run:
     """Have a server take a call as fast as it can."""
     with (
         tempfile.TemporaryDirectory(dir=rig.place) as folder,
@@ -72,6 +71,7 @@ def run(rig: WorkersRig, frames: int, call: Call) -> Run:
         rig.load(frames, server, 0, WARM) as load,
     ):
         output = Output(server.out, call)
+        rig.touch_memory(call.messages * call.chunk_bytes + SPARE)
         load.go()
         load.until("warm")
         output.settled(server, WARM)
@@ -104,7 +104,7 @@ def compare(rig: WorkersRig, options: argparse.Namespace, milliseconds: int) -> 
     try:
         for _ in range(options.rounds):
             for rig.workers in options.workers:
-                results[rig.workers].append(run(rig, frames, call))
+                results[rig.workers].append(once(rig, frames, call))
     finally:
         os.close(frames)
     titles = {"workers": 8, "msgs/s": 10, "scales": 9, "CPU µs": 9, "of it load": 12, "CPU allows": 12, "cores": 7}
@@ -125,7 +125,6 @@ def _costs(runs: list[Run]) -> tuple[list[tuple[float, Run]], list[tuple[float, 
 
 
 def arguments() -> argparse.Namespace:
-    cache = Path(tempfile.gettempdir(), f"audiotap-bench-{os.getuid()}")
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--workers", type=int, nargs="+", default=[1, 2], help="how many; ratios are to the first")
     parser.add_argument("--rounds", type=int, default=5)
@@ -133,32 +132,17 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--chunk", type=int, choices=(10, 20, 100, 200), nargs="+", default=[100, 20, 10])
     parser.add_argument("--style", choices=STYLES, default="recall-separate")
     parser.add_argument("--messages", type=int, default=2000, help="of each connection")
-    parser.add_argument("--place", type=Path, default=Path(tempfile.gettempdir()), help="where the servers write")
-    parser.add_argument("--cache", type=Path, default=cache, help="where the lock is that keeps benchmarks apart")
-    return parser.parse_args()
+    return places(parser).parse_args()
 
 
 def main() -> int:
     options = arguments()
-    signal.signal(signal.SIGTERM, interrupt)
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-    try:
-        with alone(options.cache), tempfile.TemporaryDirectory(prefix="workers-", dir=options.place) as place:
-            rig = WorkersRig(Path(place), options.cache)
-            print(f"{os.cpu_count()} processors, shared by servers and load; files below {place}")
-            for milliseconds in options.chunk:
-                compare(rig, options, milliseconds)
-    except VoidError as error:
-        print(f"\nVOID, these figures mean nothing: {error}")
-        return 1
-    except CannotRunError as error:
-        print(f"this cannot be measured here: {error}")
-        return 1
-    except KeyboardInterrupt:
-        print("\ninterrupted")
-        return 130
-    return 0
+
+    def measure(rig: WorkersRig) -> None:
+        for milliseconds in options.chunk:
+            compare(rig, options, milliseconds)
+
+    return run("workers", options, WorkersRig, measure)
 
 
 if __name__ == "__main__":

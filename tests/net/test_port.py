@@ -232,6 +232,15 @@ async def test_nobody_is_read_while_there_is_no_room(house: House) -> None:
         assert await ear.hears(101) == ["first", *map(str, range(100))]
 
 
+async def test_what_is_said_to_a_peer_comes_whole_and_in_order(house: House) -> None:
+    """Whatever its length, and when more is said than the socket takes at once."""
+    async with connect(house.url, max_size=None) as bot:
+        ear = await house.ear()
+        saying = asyncio.gather(*(ear.peer.send(text) for text in TEXTS * 5))
+        assert [await bot.recv() for _ in TEXTS * 5] == TEXTS * 5
+        assert all(await saying)
+
+
 async def test_a_peer_that_never_reads_holds_up_only_who_sends_to_it(house: House) -> None:
     """Its sender waits when a megabyte waits, the port goes on, and the end of the connection ends the wait."""
     async with raw(house) as (_, writer):

@@ -38,7 +38,7 @@ from audiotap.net.peer import Handler, serve_control
 from audiotap.net.tap import Live, Tap
 from audiotap.net.tasks import first_of
 
-PROGRESS_SECONDS = 0.1
+PROGRESS_SECONDS = 0.25
 OTHER_FOLDER = "set AUDIOTAP_RUNTIME_DIR to a folder of yours"
 
 

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 from audiotap.audio import SAMPLE_BYTES, Chunk
 from audiotap.errors import NobodyError
 from audiotap.intake import Intake
-from audiotap.net.tasks import wait_for
-from audiotap.pacing import Block, Playout
+from audiotap.pacing import LEAD, Block, Playout
 
 QUEUE_SECONDS = 5.0
 """Speech that waits here at most; the rest waits with its sender."""
+SOON_SECONDS = 1.0
+"""Speech that is taken at once; more is taken without haste, since hundreds of others may begin right now."""
+HASTE = 0.25
+"""Seconds between two pieces that are taken without haste; `speak` says half a second at once."""
+
+TICK = 0.01
+"""Seconds between the times at which any mouth looks: many who look at once cost much less than each by itself."""
 
 Send = Callable[[Chunk], Awaitable[bool]]
 
@@ -29,9 +36,10 @@ class Utterance:
 class Mouth:
     """Plays utterances in the order they came. `send` returns False while the bot is away: speech then waits."""
 
-    def __init__(self, rate: int, send: Send, spoken: Callable[[Block], None]) -> None:
+    def __init__(self, rate: int, send: Send, spoken: Callable[[Block], None], lead: float = LEAD) -> None:
         self.rate = rate
-        self._playout = Playout(rate)
+        self._loop = asyncio.get_running_loop()
+        self._playout = Playout(rate, lead=lead)
         self._send = send
         self._spoken = spoken
         self._turn = asyncio.Lock()
@@ -40,7 +48,7 @@ class Mouth:
         self._closed = False
         self._away = False
         self._held = False
-        self._change = asyncio.Event()
+        self._waiting: set[asyncio.Future[None]] = set()
         self._task = asyncio.create_task(self._run(), name="mouth")
 
     @property
@@ -118,6 +126,8 @@ class Mouth:
         for start in range(0, len(pcm), step):
             while self.queued > QUEUE_SECONDS and not (utterance.stopped or self._closed):
                 await self._wait(None)
+            if self.queued > SOON_SECONDS:
+                await self._wait(HASTE)
             self._check()
             if utterance.stopped:
                 return
@@ -140,12 +150,13 @@ class Mouth:
                 continue
             block, wake_at = self._playout.poll(self._now())
             if block is None:
-                await self._wait(None if wake_at is None else wake_at - self._now())
+                await self._wait(None if wake_at is None else math.ceil(wake_at / TICK) * TICK - self._now())
             elif await self._send(block.chunk):
                 self._spoken(block)
                 if self._speaking is not None:
                     self._speaking.sent += block.sound / self.rate
-                self._changed()
+                if self.queued <= QUEUE_SECONDS:
+                    self._changed()
             else:
                 self._playout.unsend(block)
                 self._away = True
@@ -161,12 +172,26 @@ class Mouth:
             self._speaking.state = "playing"
 
     def _now(self) -> float:
-        return asyncio.get_running_loop().time()
+        return self._loop.time()
 
     def _changed(self) -> None:
-        change, self._change = self._change, asyncio.Event()
-        change.set()
+        waiting, self._waiting = self._waiting, set()
+        for waiter in waiting:
+            _wake(waiter)
 
     async def _wait(self, seconds: float | None) -> None:
         """Wait until something changes, or for `seconds`."""
-        await wait_for(self._change, None if seconds is None else max(0.0, seconds))
+        waiter = self._loop.create_future()
+        self._waiting.add(waiter)
+        timer = self._loop.call_later(max(0.0, seconds), _wake, waiter) if seconds is not None else None
+        try:
+            await waiter
+        finally:
+            self._waiting.discard(waiter)
+            if timer is not None:
+                timer.cancel()
+
+
+def _wake(waiter: asyncio.Future[None]) -> None:
+    if not waiter.done():
+        waiter.set_result(None)

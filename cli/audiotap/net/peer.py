@@ -19,6 +19,8 @@ from audiotap.errors import MachineError, NobodyError, UsageError
 
 MAX_MESSAGE = 16 * 1024 * 1024
 """Bytes of one incoming message; a minute of audio fits."""
+ON_THE_WAY = 32 * 1024
+"""Bytes to a listener that may be on their way: hundreds of speakers may begin at once, and all that came is read."""
 
 Handler = Callable[[ServerConnection], Awaitable[None]]
 
@@ -101,7 +103,7 @@ async def serve_control(path: Path, handler: Handler) -> Server:
     before = os.umask(0o177)
     try:
         return await unix_serve(
-            handler, str(path), compression=None, max_size=MAX_MESSAGE, ping_interval=None, close_timeout=1
+            handler, str(path), compression=None, max_size=MAX_MESSAGE, max_queue=1, ping_interval=None, close_timeout=1
         )
     except OSError as error:
         raise MachineError(
@@ -114,9 +116,11 @@ async def serve_control(path: Path, handler: Handler) -> Server:
 
 async def dial_control(path: Path) -> ClientConnection:
     """Dial a listener's control socket. OSError when nobody listens there any more."""
-    return await unix_connect(
+    connection = await unix_connect(
         str(path), "ws://localhost/", compression=None, max_size=MAX_MESSAGE, ping_interval=None, close_timeout=1
     )
+    connection.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, ON_THE_WAY)
+    return connection
 
 
 def check_url(url: str) -> None:

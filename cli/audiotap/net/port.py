@@ -84,8 +84,7 @@ class Peer:
         """Say a text message; waits while the peer takes nothing. False when the connection is over."""
         if not self.open:
             return False
-        self._protocol.send_text(wire.encode())
-        self._pass_on()
+        self._put(_frame(wire).serialize(mask=False))
         while len(self._unsent) > MAX_UNSENT and not self._over:
             self._room.clear()
             await self._room.wait()
@@ -136,6 +135,7 @@ class Peer:
         self._cut(memoryview(carried.frames))
         if not self._over:
             self._pass_on()
+            self.write()
 
     def read(self, buffer: memoryview) -> bool:
         """Take what the socket holds, up to a buffer full; whether there may be more."""
@@ -175,6 +175,22 @@ class Peer:
         if self._said and self._receiver is not None:
             said, self._said = self._said, []
             self._receiver.take(said)
+
+    def _put(self, data: bytes) -> None:
+        """Send at once what the socket takes, if nothing waits; the rest waits for room."""
+        if self._over:
+            return
+        if not self._unsent:
+            try:
+                data = data[self._sock.send(data) :]
+            except (BlockingIOError, InterruptedError):
+                pass
+            except OSError:
+                self.abort()
+                return
+        if data:
+            self._unsent += data
+            self._port.watch(self._sock, self, writing=True)
 
     def write(self) -> None:
         """Send what waits, as far as the socket takes it."""
@@ -272,9 +288,10 @@ class Peer:
             if data == SEND_EOF:
                 self._ends = True
             else:
-                self._unsent += data
+                self._put(data)
         self._plain = self.open and not self._parts
-        self.write()
+        if self._ends:
+            self.write()
         if not self.open and not self._over and self._protocol.close_expected():
             self._port.expect_end(self)
 

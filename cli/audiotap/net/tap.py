@@ -29,7 +29,7 @@ from audiotap.net.handover import Handed, Handover
 from audiotap.net.lanes import Lane
 from audiotap.net.mouth import Mouth
 from audiotap.net.port import Peer
-from audiotap.pacing import Block
+from audiotap.pacing import Block, spread_leads
 from audiotap.reports import Odd, Report
 from audiotap.session import Logged, Placed, Session, SessionKey, Summary
 from audiotap.track import PATIENCE
@@ -215,6 +215,7 @@ class Tap:
         self._loop = asyncio.get_running_loop()
         self._ending: set[asyncio.Task[None]] = set()
         self._connections = 0
+        self._leads = spread_leads()
         self._teller: asyncio.Task[None] | None = None
 
     def start(self, lanes: Sequence[Lane]) -> None:
@@ -542,7 +543,9 @@ class Tap:
         if live.mouth is None:
             heard = [t.rate for t in live.session.tracks.values() if t.rate in live.dialect.rates]
             rate = heard[0] if heard else DEFAULT_SPEAKING_RATE
-            live.mouth = Mouth(rate, lambda chunk: self._say(live, Speak(chunk)), lambda b: self._spoken(live, b))
+            live.mouth = Mouth(
+                rate, lambda chunk: self._say(live, Speak(chunk)), lambda b: self._spoken(live, b), next(self._leads)
+            )
         return live.mouth
 
     async def pause(self, live: Live, pause: Pause) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from functools import cache
 
@@ -52,6 +52,7 @@ class Call(msgspec.Struct, frozen=True):
     connections: int
     frames: int
     milliseconds: int
+    rate: int = RATE
 
     @property
     def messages(self) -> int:
@@ -59,7 +60,7 @@ class Call(msgspec.Struct, frozen=True):
 
     @property
     def chunk_bytes(self) -> int:
-        return RATE * self.milliseconds // 1000 * SAMPLE_BYTES
+        return self.rate * self.milliseconds // 1000 * SAMPLE_BYTES
 
     def sound(self, connection: int) -> bytes:
         """What the connection's track must hold in the end."""
@@ -69,29 +70,36 @@ class Call(msgspec.Struct, frozen=True):
         return np.take(pool, np.arange(begin, begin + samples), mode="wrap").tobytes()
 
     def write(self) -> int:
-        """The frames in memory, as a file descriptor of the caller's.
+        """The frames in memory, as a file descriptor of the caller's."""
+        return laid_out(self.connections, self.frames, self._frames())
 
-        The load generator reads there: two 32-bit numbers, connections and frames; where each frame begins, and where
-        the last one ends, as 64-bit offsets; the frames, connection by connection.
-        """
+    def _frames(self) -> Iterator[bytes]:
         spell = STYLES[self.style]
-        begin = 8 + 8 * (self.messages + 1)
-        lengths = []
-        with os.fdopen(os.memfd_create("frames"), "wb", closefd=False) as file:
-            file.seek(begin)
-            for connection in range(self.connections):
-                sound = self.sound(connection)
-                for number in range(self.frames):
-                    pcm = sound[number * self.chunk_bytes : (number + 1) * self.chunk_bytes]
-                    audio = base64.b64encode(pcm).decode()
-                    text = spell(connection, audio, number * self.milliseconds, self.milliseconds)
-                    frame = Frame(Opcode.TEXT, text.encode()).serialize(mask=True)
-                    lengths.append(len(frame))
-                    file.write(frame)
-            file.seek(0)
-            file.write(np.array([self.connections, self.frames], "<u4").tobytes())
-            file.write((begin + np.cumsum([0, *lengths])).astype("<u8").tobytes())
-            return file.fileno()
+        for connection in range(self.connections):
+            sound = self.sound(connection)
+            for number in range(self.frames):
+                pcm = sound[number * self.chunk_bytes : (number + 1) * self.chunk_bytes]
+                text = spell(self, connection, base64.b64encode(pcm).decode(), number * self.milliseconds)
+                yield Frame(Opcode.TEXT, text.encode()).serialize(mask=True)
+
+
+def laid_out(connections: int, each: int, frames: Iterable[bytes]) -> int:
+    """Frames in memory, as a file descriptor of the caller's.
+
+    Programs in C read there: two 32-bit numbers, connections and frames of each; where each frame begins, and where the
+    last one ends, as 64-bit offsets; the frames, connection by connection.
+    """
+    begin = 8 + 8 * (connections * each + 1)
+    lengths = []
+    with os.fdopen(os.memfd_create("frames"), "wb", closefd=False) as file:
+        file.seek(begin)
+        for frame in frames:
+            lengths.append(len(frame))
+            file.write(frame)
+        file.seek(0)
+        file.write(np.array([connections, each], "<u4").tobytes())
+        file.write((begin + np.cumsum([0, *lengths])).astype("<u8").tobytes())
+        return file.fileno()
 
 
 def _recall(connection: int, audio: str, at: int, participant: str, artifact: str) -> str:
@@ -107,7 +115,7 @@ def _recall(connection: int, audio: str, at: int, participant: str, artifact: st
     )
 
 
-def recall_separate(connection: int, audio: str, at: int, _: int) -> str:
+def recall_separate(_: Call, connection: int, audio: str, at: int) -> str:
     """Recall's audio of one participant; its stamp is a chunk's beginning."""
     participant = (
         f',"participant":{{"id":{participant_of(connection)},"name":"Grace Hopper","is_host":false,'
@@ -116,32 +124,32 @@ def recall_separate(connection: int, audio: str, at: int, _: int) -> str:
     return _recall(connection, audio, at, participant, "audio_separate")
 
 
-def recall_mixed(connection: int, audio: str, at: int, _: int) -> str:
+def recall_mixed(_: Call, connection: int, audio: str, at: int) -> str:
     """Recall's mixed audio."""
     return _recall(connection, audio, at, "", "audio_mixed")
 
 
-def _attendee(connection: int, audio: str, end: int, trigger: str, participant: str) -> str:
-    stamp = round((BEGAN.timestamp() + FIRST_STAMP) * 1000) + end
+def _attendee(call: Call, connection: int, audio: str, at: int, trigger: str, participant: str = "") -> str:
+    stamp = round((BEGAN.timestamp() + FIRST_STAMP) * 1000) + at + call.milliseconds
     return (
         f'{{"bot_id": "{session_of(connection)}", "trigger": "{trigger}", "data": {{{participant}"chunk": "{audio}", '
-        f'"timestamp_ms": {stamp}, "sample_rate": {RATE}}}}}'
+        f'"timestamp_ms": {stamp}, "sample_rate": {call.rate}}}}}'
     )
 
 
-def attendee_mixed(connection: int, audio: str, at: int, milliseconds: int) -> str:
+def attendee_mixed(call: Call, connection: int, audio: str, at: int) -> str:
     """Attendee's mixed audio; its stamp is a chunk's end."""
-    return _attendee(connection, audio, at + milliseconds, "realtime_audio.mixed", "")
+    return _attendee(call, connection, audio, at, "realtime_audio.mixed")
 
 
-def attendee_participant(connection: int, audio: str, at: int, milliseconds: int) -> str:
+def attendee_participant(call: Call, connection: int, audio: str, at: int) -> str:
     """Attendee's audio of one participant."""
     participant = f'"participant_uuid": "{participant_of(connection)}", '
-    return _attendee(connection, audio, at + milliseconds, "realtime_audio.per_participant", participant)
+    return _attendee(call, connection, audio, at, "realtime_audio.per_participant", participant)
 
 
-Spell = Callable[[int, str, int, int], str]
-"""A connection's message with base64 `audio` that begins so many milliseconds after the first, and lasts so many."""
+Spell = Callable[[Call, int, str, int], str]
+"""A connection's message with base64 `audio` that begins so many milliseconds after the first."""
 STYLES: dict[str, Spell] = {
     "recall-separate": recall_separate,
     "recall-mixed": recall_mixed,

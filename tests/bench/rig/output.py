@@ -8,6 +8,8 @@ import struct
 import time
 from pathlib import Path
 
+import msgspec
+
 from rig.frames import Call, session_of
 from rig.processes import Server, VoidError
 
@@ -80,27 +82,44 @@ class Output:
             path = tracks.pop(session_of(connection), None)
             if path is None:
                 raise VoidError(f"{server} has no track of connection {connection}")
-            difference = _difference(self._call.sound(connection), _samples(path))
-            if difference:
-                raise VoidError(f"{server}, {path.name} of connection {connection}: {difference}")
+            if wrong := difference(self._call.sound(connection), samples(path)):
+                raise VoidError(f"{server}, {path.name} of connection {connection}: {wrong}")
         if tracks:
             raise VoidError(f"{server} made files of nobody: {list(tracks)}")
 
     def _by_session(self) -> dict[str, Path]:
         """Ours by the manifests; others put the session's id in front of their files' names."""
-        manifests = list(self._out.glob("*/manifest.json"))
-        if not manifests:
+        if not any(self._out.glob("*/manifest.json")):
             return {path.name[: len(session_of(0))]: path for path in self._out.glob("*.raw")}
         tracks = {}
-        for manifest in manifests:
-            told = json.loads(manifest.read_text("utf-8"))
-            if len(told["tracks"]) != 1 or told["ended"] is None or told["lossy"]:
-                raise VoidError(f"{manifest} tells of {told['tracks']}, ended {told['ended']}, lossy {told['lossy']}")
-            tracks[told["session"]] = manifest.parent / told["tracks"][0]["file"]
+        for session, files in recorded(self._out).items():
+            if len(files) != 1:
+                raise VoidError(f"{session} has {list(files)}")
+            tracks[session] = next(iter(files.values())).path
         return tracks
 
 
-def _samples(path: Path) -> bytes:
+class Recorded(msgspec.Struct, frozen=True):
+    """A track as our manifest has it."""
+
+    path: Path
+    gaps: int
+
+
+def recorded(out: Path) -> dict[str, dict[str, Recorded]]:
+    """Each session's tracks, by our manifests; VoidError if one does not end well."""
+    files = {}
+    for manifest in out.glob("*/manifest.json"):
+        told = json.loads(manifest.read_text("utf-8"))
+        if told["ended"] is None or told["lossy"]:
+            raise VoidError(f"{manifest}: ended {told['ended']}, lossy {told['lossy']}")
+        files[told["session"]] = {
+            track["track"]: Recorded(manifest.parent / track["file"], track["gaps"]) for track in told["tracks"]
+        }
+    return files
+
+
+def samples(path: Path) -> bytes:
     """A file's samples; a WAV's header has to count exactly those that are there."""
     written = path.read_bytes()
     if path.suffix != ".wav":
@@ -111,7 +130,7 @@ def _samples(path: Path) -> bytes:
     return written[begin:]
 
 
-def _difference(sent: bytes, written: bytes) -> str:
+def difference(sent: bytes, written: bytes) -> str:
     """What is wrong, in words; empty if nothing is."""
     if sent == written:
         return ""

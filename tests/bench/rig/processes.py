@@ -55,6 +55,14 @@ def _cpu_seconds(process: int) -> float:
     return time.clock_gettime((~process << 3) | 2)
 
 
+def waited(pid: int) -> float:
+    """Seconds that a process's main thread was ready to run without a processor; 0 where the kernel does not tell."""
+    try:
+        return int(Path(f"/proc/{pid}/task/{pid}/schedstat").read_text().split()[1]) / 1e9
+    except OSError:
+        return 0.0
+
+
 def cpu_of_others(ours: set[int]) -> dict[int, float]:
     """The processor time of every other process of this machine, the kernel's threads among them."""
     others = {}
@@ -87,9 +95,9 @@ class Rig:
         self.server_cpu: int | str = processors[0]
         self.load_cpu: int | str = processors[-1]
         os.sched_setaffinity(0, {processors[-1]})
-        if not shutil.which("taskset"):
-            raise CannotRunError("there is no taskset")
-        self._load = self.compiled("load")
+        for tool in ("taskset", "gcc"):
+            if not shutil.which(tool):
+                raise CannotRunError(f"there is no {tool}")
 
     @property
     def alone(self) -> bool:
@@ -101,8 +109,6 @@ class Rig:
         program = self.place / name
         if program.exists():
             return program
-        if not shutil.which("gcc"):
-            raise CannotRunError("there is no gcc")
         command = ["gcc", "-O3", "-march=native", "-o", str(program), str(HERE / f"{name}.c")]
         made = subprocess.run(command, capture_output=True, text=True, check=False)
         if made.returncode:
@@ -144,7 +150,7 @@ class Rig:
 
     def command(self, server: str, out: Path) -> list[str]:
         """How a server is started that writes into `out`, built first if it has to be."""
-        words = SERVERS[server](self, out)
+        words = (SERVERS | SPEAKERS)[server](self, out)
         return list(map(str, words))
 
     @contextmanager
@@ -173,13 +179,27 @@ class Rig:
     @contextmanager
     def load(self, frames: int, server: Server, pace: float, warm: int, log: Path | None = None) -> Iterator[Load]:
         """A load generator whose connections are open; `frames` is the descriptor of a call's frames."""
-        words = [self._load, f"/proc/self/fd/{frames}", server.port, pace, warm, *([log] if log else [])]
+        words = [_path(frames), server.port, pace, warm, *([log] if log else [])]
+        with self._client("load", words, [frames], server) as load:
+            yield load
+
+    @contextmanager
+    def bots(
+        self, words: int, server: Server, pace: float, speech: int, step: int, chunks: int, log: Path
+    ) -> Iterator[Load]:
+        """Bots whose connections are open, and which are to be spoken to; `words` and `speech` are descriptors."""
+        told = [_path(words), server.port, pace, _path(speech), step, chunks, log]
+        with self._client("bots", told, [words, speech], server) as bots:
+            yield bots
+
+    @contextmanager
+    def _client(self, name: str, words: list[object], files: list[int], server: Server) -> Iterator[Load]:
         process = subprocess.Popen(
-            pinned(self.load_cpu, list(map(str, words))),
+            pinned(self.load_cpu, [str(self.compiled(name)), *map(str, words)]),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
-            pass_fds=[frames],
+            pass_fds=files,
             start_new_session=True,
         )
         try:
@@ -189,6 +209,10 @@ class Rig:
         finally:
             process.kill()
             process.communicate()
+
+
+def _path(descriptor: int) -> str:
+    return f"/proc/self/fd/{descriptor}"
 
 
 def pinned(cpu: int | str, command: list[str]) -> list[str]:
@@ -217,6 +241,10 @@ def _limit(rig: Rig, out: Path) -> list[str | Path]:
     return [rig.compiled("limit"), out]
 
 
+def _sleeps(_: Rig, out: Path) -> list[str | Path]:
+    return [sys.executable, HERE / "sleeps.py", out.parent / "speech"]
+
+
 SERVERS: dict[str, Callable[[Rig, Path], list[str | Path]]] = {
     "ours": _ours,
     "quickstart": _node("quickstart.js"),
@@ -225,6 +253,8 @@ SERVERS: dict[str, Callable[[Rig, Path], list[str | Path]]] = {
     "limit": _limit,
 }
 """By name, how each is started. `ours` is the whole recorder, as users start it for a script."""
+SPEAKERS: dict[str, Callable[[Rig, Path], list[str | Path]]] = {"ours": _ours, "sleeps": _sleeps}
+"""Those that speak to bots."""
 
 
 # A server, and the load
@@ -239,7 +269,7 @@ class Server:
         self.port = 0
         self.listening: dict[str, Any] = {}
         self._process = process
-        self._folder = folder
+        self.folder = folder
 
     @property
     def pid(self) -> int:
@@ -249,13 +279,13 @@ class Server:
         return cpu_seconds(self.pid)
 
     def complaints(self) -> str:
-        return (self._folder / "complaints").read_text(errors="replace")[-2000:]
+        return (self.folder / "complaints").read_text(errors="replace")[-2000:]
 
     def wait_until_it_listens(self) -> None:
         """Every server says so in its first line, as JSON with its port."""
         deadline = time.monotonic() + START_SECONDS
         while True:
-            first, ended, _ = (self._folder / "told").read_bytes().partition(b"\n")
+            first, ended, _ = (self.folder / "told").read_bytes().partition(b"\n")
             if ended:
                 self.listening = json.loads(first)
                 self.port = int(self.listening["port"])
