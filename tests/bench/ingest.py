@@ -380,7 +380,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--conns", type=int, help="connections (not for growth); default: the scene's")
     parser.add_argument("--chunk", type=int, choices=(10, 20, 100, 200), nargs="+", help="milliseconds of a chunk")
     parser.add_argument("--style", choices=STYLES, help="default: recall-separate, for 10 ms attendee-participant")
-    parser.add_argument("--messages", type=int, default=1000, help="of each connection, in fast")
+    parser.add_argument("--messages", type=int, default=3000, help="of each connection, in fast")
     parser.add_argument("--seconds", type=float, default=10, help="that are measured, in paced and latency")
     return places(parser).parse_args()
 
