@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from io import BytesIO
+from typing import TYPE_CHECKING
 
 import numpy as np
-import soundfile
 
 from audiotap.audio import Chunk
 from audiotap.errors import UsageError
 from audiotap.intake import Intake
 from audiotap.text import human_size
+
+if TYPE_CHECKING:
+    import soundfile
 
 RATE = 24000
 COMPRESSION = 0.5
@@ -20,6 +23,8 @@ COMPRESSION = 0.5
 
 def encode(chunks: Iterable[Chunk], most: int) -> tuple[bytes, float]:
     """An MP3 of at most `most` bytes, and its seconds. UsageError when it gets longer; no more is read then."""
+    import soundfile
+
     file = BytesIO()
     intake = Intake(RATE, lambda _: None)
     samples = 0

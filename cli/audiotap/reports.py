@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 
 
@@ -12,6 +14,18 @@ class Listening(msgspec.Struct, frozen=True, tag="listening", tag_field="event")
     host: str
     port: int
     out: str | None
+
+
+class Reachable(msgspec.Struct, frozen=True, tag="reachable", tag_field="event"):
+    """A tunnel leads to us; `round_trip` in seconds, None where no frame came back yet.
+
+    `subscriptions` are what makes bots dial us, by provider: a part of the request that creates one.
+    """
+
+    url: str
+    tunnel: str
+    round_trip: float | None
+    subscriptions: dict[str, dict[str, Any]]
 
 
 class SessionStarted(msgspec.Struct, frozen=True, tag="session.started", tag_field="event"):
@@ -80,4 +94,4 @@ class Failed(msgspec.Struct, frozen=True, tag="error", tag_field="event"):
     session: str | None = None
 
 
-Report = Listening | SessionStarted | TrackStarted | TrackFinished | SessionFinished | Odd | Failed
+Report = Listening | Reachable | SessionStarted | TrackStarted | TrackFinished | SessionFinished | Odd | Failed

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from audiotap import __version__
-from audiotap.commands import bot, check, control, demo, listen, settings, sim
+from audiotap.commands import bot, check, control, demo, doctor, listen, settings, sim
 from audiotap.errors import AudiotapError
 from audiotap.text import printable
 
@@ -27,6 +27,7 @@ app.command("stop")(control.stop)
 app.command("status")(control.status)
 app.command("url")(bot.url)
 app.command("check")(check.check)
+app.command("doctor")(doctor.doctor)
 app.command("demo")(demo.demo)
 app.add_typer(bot.app, name="bot")
 app.add_typer(sim.app, name="sim")

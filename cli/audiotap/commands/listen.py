@@ -28,7 +28,15 @@ class Format(StrEnum):
     FLAC = "flac"
 
 
-def _size(text: str | int) -> int:
+class Tunnel(StrEnum):
+    """The programs that lead to us from outside."""
+
+    NGROK = "ngrok"
+    CLOUDFLARED = "cloudflared"
+    TAILSCALE = "tailscale"
+
+
+def size(text: str | int) -> int:
     """Bytes; a settings file may also have them as a number."""
     try:
         return parse_size(str(text))
@@ -51,11 +59,11 @@ def listen(
         bool, typer.Option("--durable", help="Sync files to the disk once a second: a power cut costs 2 s at most.")
     ] = False,
     min_free: Annotated[
-        int, typer.Option(parser=_size, metavar="SIZE", help="Warn when the disk has less space than this; 0 never.")
+        int, typer.Option(parser=size, metavar="SIZE", help="Warn when the disk has less space than this; 0 never.")
     ] = "1G",  # type: ignore[assignment]
     buffer: Annotated[
         int,
-        typer.Option(parser=_size, metavar="SIZE", help="Audio that waits for a slow disk before bots are held back."),
+        typer.Option(parser=size, metavar="SIZE", help="Audio that waits for a slow disk before bots are held back."),
     ] = "64M",  # type: ignore[assignment]
     linger: Annotated[
         float | None,
@@ -79,6 +87,13 @@ def listen(
             help="Processes that share the port and the sessions; one per core for thousands of bots.", min=1, max=64
         ),
     ] = 1,
+    tunnel: Annotated[
+        Tunnel | None,
+        typer.Option(
+            help="Start your own tunnel, try the way through it, and print the JSON that makes bots dial it.",
+            show_default=False,
+        ),
+    ] = None,
     names: Annotated[
         bool,
         typer.Option(
@@ -100,6 +115,8 @@ def listen(
       audiotap listen
 
       audiotap listen --port 9000 --out /data/calls --json
+
+      audiotap listen --tunnel cloudflared
 
       audiotap listen --stdout | ffplay -f s16le -ar 16000 -
     """
@@ -126,7 +143,7 @@ def listen(
         buffer,
         _attendee() if names else None,
     )
-    raise typer.Exit(job.listen(config, mode, workers))
+    raise typer.Exit(job.listen(config, mode, workers, tunnel.value if tunnel else ""))
 
 
 def _attendee() -> Access | None:

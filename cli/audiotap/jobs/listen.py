@@ -2,42 +2,57 @@
 
 from __future__ import annotations
 
+import asyncio
 import resource
 from pathlib import Path
 
 from audiotap.errors import Exit, MachineError
 from audiotap.jobs.mode import Output
 from audiotap.jobs.running import Signals, run
-from audiotap.jobs.show import show
+from audiotap.jobs.show import Shown, show
 from audiotap.net.levels import Board
 from audiotap.net.listener import Config, Listener, listening
 from audiotap.net.tasks import first_of
+from audiotap.net.tunnel import check_tunnel, keep_tunnel
 from audiotap.net.workers import Front, fronting
 
 
-def listen(config: Config, mode: Output, workers: int) -> Exit:
-    """Listen, with so many processes, until a signal asks for the end; the files are finished then."""
+def listen(config: Config, mode: Output, workers: int, tunnel: str) -> Exit:
+    """Listen, with so many processes, until a signal asks for the end; the files are finished then.
+
+    `tunnel` names what is to lead to us from outside, if anything is.
+    """
+    if tunnel:
+        check_tunnel(tunnel)
     _check_out(config.recording.out)
     _raise_file_limit()
-    return run(_listen(config, mode) if workers == 1 else _listen_together(config, mode, workers))
+    return run(_listen(config, mode, tunnel) if workers == 1 else _listen_together(config, mode, workers, tunnel))
 
 
-async def _listen(config: Config, mode: Output) -> Exit:
+async def _listen(config: Config, mode: Output, tunnel: str) -> Exit:
     signals = Signals()
     with show(mode) as shown:
         async with listening(config, shown.tell, shown.watchers) as listener:
-            await shown.during(signals.asked.wait())
+            await shown.during(first_of(_reachable(listener, tunnel, shown), signals.asked.wait()))
     return _status(listener, signals)
 
 
-async def _listen_together(config: Config, mode: Output, workers: int) -> Exit:
+async def _listen_together(config: Config, mode: Output, workers: int, tunnel: str) -> Exit:
     signals = Signals()
     board = Board() if mode is Output.RICH else None
     with show(mode, board) as shown:
         async with fronting(config, workers, shown.tell, board) as front:
             signals.at_last = front.kill
-            await shown.during(first_of(front.trouble(), signals.asked.wait()))
+            working = first_of(_reachable(front, tunnel, shown), front.trouble())
+            await shown.during(first_of(working, signals.asked.wait()))
     return _status(front, signals)
+
+
+async def _reachable(listener: Listener | Front, tunnel: str, shown: Shown) -> None:
+    """Keep the tunnel, if there is to be one; never returns."""
+    if tunnel:
+        await keep_tunnel(tunnel, listener.url, listener.publish, shown.tell)
+    await asyncio.Event().wait()
 
 
 def _status(listener: Listener | Front, signals: Signals) -> Exit:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from typing import TextIO
 
 import msgspec
@@ -12,6 +13,7 @@ from audiotap.reports import (
     Failed,
     Listening,
     Odd,
+    Reachable,
     Report,
     SessionFinished,
     SessionStarted,
@@ -56,6 +58,8 @@ def lines(report: Report) -> list[str]:  # noqa: PLR0911 - one return per kind o
     match report:
         case Listening():
             return [f"listening on {report.url}, recording to {printable(report.out or 'nowhere')}"]
+        case Reachable():
+            return list(_reachable(report))
         case SessionStarted():
             return [f"{report.provider} {printable(report.session)}: session started: {printable(report.path or '')}"]
         case TrackStarted():
@@ -72,6 +76,15 @@ def lines(report: Report) -> list[str]:  # noqa: PLR0911 - one return per kind o
         case Failed():
             told = [f"error: {printable(report.message)}"]
             return told + ([f"  {printable(report.hint)}"] if report.hint else [])
+
+
+def _reachable(report: Reachable) -> Iterator[str]:
+    known = "not tried with success yet"
+    if report.round_trip is not None:
+        known = f"a frame took {1000 * report.round_trip:.0f} ms there and back"
+    yield f"reachable through {report.tunnel} at {printable(report.url)}: {known}"
+    for provider, subscription in report.subscriptions.items():
+        yield f"  for a bot of {provider}: {printable(msgspec.json.encode(subscription).decode())}"
 
 
 def _track(report: TrackStarted | TrackFinished) -> str:

@@ -1,12 +1,15 @@
-"""The disk under the recordings: told of when its space runs low, and synced once a second where that is wanted."""
+"""The disk under the recordings: watched for space, synced once a second where that is wanted, tried for speed."""
 
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
+import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryFile
 
 from audiotap.net.tasks import Worker
 from audiotap.reports import Odd, Report
@@ -16,6 +19,8 @@ SPACE_SECONDS = 5.0
 """How often the free space is looked at."""
 SYNC_SECONDS = 1.0
 """How often everything is synced: with the time that takes, a power cut costs 2 s at most."""
+PROBE_BLOCKS = 16
+"""MiB that are written to see how fast that goes."""
 
 
 async def watch_space(folder: Path, least: int, tell: Callable[[Report], None]) -> None:
@@ -46,3 +51,14 @@ async def keep_syncing(sync: Callable[[], asyncio.Future[None]]) -> None:
     while True:
         await asyncio.sleep(SYNC_SECONDS)
         await sync()
+
+
+def write_speed(folder: Path) -> float:
+    """Bytes a second that a folder's disk takes for good; nothing is left in the folder. OSError if it refuses."""
+    block = os.urandom(1024 * 1024)
+    with TemporaryFile(dir=folder, prefix=".audiotap-", buffering=0) as file:
+        began = time.monotonic()
+        for _ in range(PROBE_BLOCKS):
+            file.write(block)
+        os.fsync(file.fileno())
+        return PROBE_BLOCKS * len(block) / (time.monotonic() - began)

@@ -74,6 +74,11 @@ class Listener:
         self._recorder = recorder
         self._recording = recording
 
+    def publish(self, url: str) -> str:
+        """Let bots dial a URL that leads here from outside; what they are to be told."""
+        self.tap.url = url
+        return url
+
     @property
     def recorded(self) -> bool:
         """Whether there was any session."""

@@ -29,7 +29,7 @@ class Relay:
     """One listener in front of several. `paths` are the workers' own control sockets."""
 
     def __init__(self, url: str, paths: Sequence[Path]) -> None:
-        self._url = url
+        self.url = url
         self._paths = paths
 
     async def serve(self, connection: Connection) -> None:
@@ -63,7 +63,7 @@ class Relay:
     async def status(self) -> Status:
         """How everything stands; a worker that is being started again has nothing to say."""
         told = await asyncio.gather(*map(_status, self._paths))
-        return Status(self._url, tuple(session for status in told if status for session in status.sessions))
+        return Status(self.url, tuple(session for status in told if status for session in status.sessions))
 
 
 async def _status(path: Path) -> Status | None:

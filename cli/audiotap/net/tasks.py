@@ -14,13 +14,17 @@ T = TypeVar("T")
 
 
 async def first_of(work: Coroutine[Any, Any, T], end: Coroutine[Any, Any, object]) -> T | None:
-    """The work's result; if the end comes first, the work is cancelled and its clean-up awaited, and None returned."""
+    """The work's result; if the end comes first, the work is cancelled and its clean-up awaited, and None returned.
+
+    What the end raises is raised.
+    """
     working = asyncio.create_task(work)
     waiting = asyncio.create_task(end)
     try:
         await asyncio.wait({working, waiting}, return_when=asyncio.FIRST_COMPLETED)
         if working.done():
             return await working
+        await waiting
         return None
     finally:
         working.cancel()

@@ -28,7 +28,7 @@ from audiotap.net.peer import bind_shared
 from audiotap.net.relay import Relay
 from audiotap.net.tap import Tell
 from audiotap.net.tasks import first_of
-from audiotap.reports import Listening, Odd, Report, SessionStarted
+from audiotap.reports import Listening, Odd, Reachable, Report, SessionStarted
 
 MODULE = "audiotap.jobs.worker"
 """What a worker's process runs."""
@@ -42,11 +42,15 @@ SETTLE_SECONDS = 3.0
 class Front:
     """Several workers as one listener."""
 
-    def __init__(self, setups: list[Setup], tell: Callable[[Report], None], board: Board | None) -> None:
+    def __init__(
+        self, url: str, setups: list[Setup], tell: Callable[[Report], None], board: Board | None, relay: Relay
+    ) -> None:
+        self.url = url
         self.lossy = False
         self.recorded = False
         self._tell = tell
         self._board = board
+        self._relay = relay
         self._early: list[Report] | None = []
         self._orders: list[Order] = []
         self._trouble: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -56,6 +60,11 @@ class Front:
     async def trouble(self) -> None:
         """Never returns; an AudiotapError says why the workers cannot go on."""
         await asyncio.shield(self._trouble)
+
+    def publish(self, url: str) -> str:
+        """Let bots dial a URL that leads here from outside; what they are to be told."""
+        self._relay.url = url
+        return url
 
     async def ready(self, listening: Listening) -> None:
         """Return, and tell so, when every worker takes bots."""
@@ -124,7 +133,7 @@ class Front:
             case Ended(lossy, recorded):
                 self.lossy |= lossy
                 self.recorded |= recorded
-            case Listening() | Settled() | Broken():
+            case Listening() | Reachable() | Settled() | Broken():
                 return
             case _:
                 self.recorded |= isinstance(word, SessionStarted)
@@ -234,11 +243,11 @@ async def fronting(config: Config, workers: int, tell: Tell, board: Board | None
             )
             for number in range(workers)
         ]
-        front = Front(setups, tell, board)
+        relay = Relay(url, [setup.control for setup in setups if setup.control is not None])
+        front = Front(url, setups, tell, board, relay)
         watching = asyncio.create_task(_watch_space(config, front.report), name="disk space")
         try:
             if control is not None:
-                relay = Relay(url, [setup.control for setup in setups if setup.control is not None])
                 await stack.enter_async_context(control_server(control, relay.serve))
                 stack.callback(rmtree, control.with_suffix(""), ignore_errors=True)
             await front.ready(Listening(url, config.host, port, str(config.recording.out)))

@@ -1,0 +1,132 @@
+"""What a public URL is worth, and how right our clock is: asked once, from outside where there is an outside."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
+from email.utils import parsedate_to_datetime
+from http import HTTPStatus
+from urllib.parse import urlsplit
+
+from websockets.asyncio.client import connect
+from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
+
+from audiotap.errors import AudiotapError, MachineError, NobodyError
+from audiotap.net.peer import bind
+from audiotap.net.port import Port
+
+ANSWER_SECONDS = 10.0
+"""That anybody out there may take."""
+DAY = 86400.0
+BEHIND = frozenset({502, 503, 504, 530})
+"""Answers of a proxy that finds nobody behind it; 530 is Cloudflare's."""
+ADDRESS = "is the address right? audiotap url says where bots dial"
+
+
+async def round_trip(url: str) -> float:
+    """Seconds of a frame to the listener behind a websocket URL and back; NobodyError when none comes back."""
+    host = urlsplit(url).hostname
+    try:
+        async with (
+            asyncio.timeout(ANSWER_SECONDS),
+            connect(url, compression=None, ping_interval=None, close_timeout=1) as connection,
+        ):
+            return await (await connection.ping())
+    except TimeoutError as error:
+        raise NobodyError(f"{host} gave no answer within {ANSWER_SECONDS:g} s", ADDRESS) from error
+    except InvalidStatus as error:
+        raise _refused(host, error.response.status_code) from error
+    except ssl.SSLError as error:
+        raise _untrusted(host, error) from error
+    except (OSError, InvalidHandshake, ConnectionClosed, EOFError) as error:
+        raise NobodyError(f"cannot connect to {host}: {error}", ADDRESS) from error
+
+
+def _refused(host: str | None, status: int) -> NobodyError:
+    phrase = HTTPStatus(status).phrase if status in {*HTTPStatus} else ""
+    hint = "start what is to be behind it: audiotap listen" if status in BEHIND else ADDRESS
+    return NobodyError(f"{host} takes no websocket there, but answers {status} {phrase}".rstrip(), hint)
+
+
+def _untrusted(host: str | None, error: ssl.SSLError) -> MachineError:
+    why = error.verify_message if isinstance(error, ssl.SSLCertVerificationError) else error.reason
+    return MachineError(
+        f"no client trusts the certificate of {host}: {why}",
+        "let a tunnel or Caddy have the certificate: audiotap listen --tunnel cloudflared",
+    )
+
+
+async def certificate_days(url: str) -> float:
+    """Days for which the certificate of a wss:// URL is good yet, once its chain was verified as any client does."""
+    parts = urlsplit(url)
+    try:
+        async with asyncio.timeout(ANSWER_SECONDS):
+            _, writer = await asyncio.open_connection(
+                parts.hostname, parts.port or 443, ssl=ssl.create_default_context()
+            )
+    except ssl.SSLError as error:
+        raise _untrusted(parts.hostname, error) from error
+    except (OSError, TimeoutError) as error:
+        why = str(error) or "no answer"
+        raise NobodyError(f"cannot connect to {parts.hostname}: {why}", ADDRESS) from error
+    try:
+        ends = ssl.cert_time_to_seconds(writer.get_extra_info("peercert")["notAfter"])
+    finally:
+        writer.transport.abort()
+    return (ends - time.time()) / DAY
+
+
+async def clock_ahead(servers: Sequence[str]) -> tuple[float, str]:
+    """Seconds that our clock is ahead of the first web server that answers, to about a second, and the server's host.
+
+    NobodyError when none answers.
+    """
+    import httpx2
+
+    async with httpx2.AsyncClient(timeout=ANSWER_SECONDS) as client:
+        for server in servers:
+            with suppress(httpx2.HTTPError, httpx2.InvalidURL, KeyError, ValueError):
+                before = time.time()
+                answer = await client.head(server)
+                now = (before + time.time()) / 2
+                theirs = parsedate_to_datetime(answer.headers["Date"]).timestamp() + 0.5
+                return now - theirs, urlsplit(server).hostname or server
+    raise NobodyError(f"no answer from {' or '.join(urlsplit(server).hostname or server for server in servers)}")
+
+
+class _Mute:
+    """A receiver that has nothing to say."""
+
+    def take(self, wires: Sequence[str | bytes]) -> None:
+        """Whatever it is."""
+
+    def leave(self, *, lost: bool) -> None:
+        """As it came."""
+
+
+@asynccontextmanager
+async def stand_in(port: int) -> AsyncIterator[None]:
+    """Be on a port what a listener is there to a frame, while the block runs. MachineError when it is taken."""
+    sockets, _, _ = await bind("127.0.0.1", port)
+    server = Port(sockets, lambda _: _Mute(), lambda: True, lambda: True)
+    server.start()
+    try:
+        yield
+    finally:
+        await server.close()
+
+
+async def reached(url: str, patience: float) -> float | AudiotapError:
+    """As `round_trip`, tried again while a new address becomes known; the error after so many seconds of patience."""
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + patience
+    while True:
+        try:
+            return await round_trip(url)
+        except AudiotapError as error:
+            if loop.time() >= deadline:
+                return error
+        await asyncio.sleep(1.0)

@@ -1,0 +1,214 @@
+"""A tunnel: the user's own ngrok, cloudflared or tailscale, which runs as long as the listener that it leads to."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import shlex
+import shutil
+import signal
+from asyncio.subprocess import PIPE, STDOUT, Process
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from typing import Any, NoReturn
+from urllib.parse import urlsplit
+
+import msgspec
+
+from audiotap.errors import AudiotapError, MachineError, UsageError
+from audiotap.net.attendee_rest import AttendeeRest
+from audiotap.net.probe import reached
+from audiotap.net.recall_rest import RecallRest
+from audiotap.net.rest import Rest, Streams
+from audiotap.net.tasks import first_of, wait_for
+from audiotap.reports import Odd, Reachable, Report
+
+URL_SECONDS = 30.0
+"""That a tunnel may take to tell its URL."""
+PATIENCE = 30.0
+"""Seconds until a new URL has to lead to us; names of quick tunnels take a while to be known."""
+STOP_SECONDS = 5.0
+LONGEST_DELAY = 60.0
+"""Seconds between two starts of a tunnel that dies again and again; a life that long makes it a new one."""
+KEPT = 16 * 1024
+"""Characters of a tunnel's output that are looked at."""
+SAID = 3
+"""Lines of it that are repeated when it fails."""
+
+GUARD = """
+exec 3<&0
+"$@" 3<&- &
+tunnel=$!
+{ read -r _ <&3; kill "$tunnel"; } >/dev/null 2>&1 &
+wait "$tunnel"
+status=$?
+kill $! 2>/dev/null
+exit $status
+"""
+"""Runs a command that ends when our end of the shell's standard input is closed, so also when we are killed."""
+
+
+class Binary(msgspec.Struct, frozen=True):
+    """A tunnel's program: what is typed, with `{}` for the listener's address; where its output has the URL."""
+
+    command: tuple[str, ...]
+    url: str
+    install: str
+
+
+TUNNELS = {
+    "ngrok": Binary(
+        ("ngrok", "http", "{}", "--log=stdout", "--log-format=logfmt"),
+        r"\bobj=tunnels .*\burl=(https://\S+)",
+        "brew install ngrok, or see https://ngrok.com/download; then: ngrok config add-authtoken TOKEN",
+    ),
+    "cloudflared": Binary(
+        ("cloudflared", "tunnel", "--no-autoupdate", "--url", "http://{}"),
+        r"\| +(https://\S+) +\|",
+        "brew install cloudflared, or see https://github.com/cloudflare/cloudflared/releases",
+    ),
+    "tailscale": Binary(
+        ("tailscale", "funnel", "http://{}"),
+        r"Available on the internet:\s+(https://\S+)",
+        "curl -fsSL https://tailscale.com/install.sh | sh; then: sudo tailscale up",
+    ),
+}
+PROVIDERS: tuple[type[Rest], ...] = (AttendeeRest, RecallRest)
+
+
+class Tunnel:
+    """A tunnel that is running. `command` is what it was started with."""
+
+    def __init__(self, command: list[str], pattern: str, process: Process) -> None:
+        self.command = command
+        self._pattern = re.compile(pattern)
+        self._process = process
+        self._output = ""
+        self._url = ""
+        self._told = asyncio.Event()
+        self._reading = asyncio.create_task(self._read(), name="tunnel")
+
+    async def url(self) -> str:
+        """The URL under which it makes us known. MachineError when it tells none."""
+        await wait_for(self._told, URL_SECONDS)
+        if self._url:
+            return self._url
+        what = f"told no URL within {URL_SECONDS:g} s" if self._process.returncode is None else await self.end()
+        raise MachineError(f"{self.command[0]} {what}", f"see what it says: {shlex.join(self.command)}")
+
+    async def over(self) -> None:
+        """Return when it has ended."""
+        await asyncio.shield(self._reading)
+
+    async def end(self) -> str:
+        """How it ended, and what it said last."""
+        said = "; ".join(line.strip() for line in self._output.splitlines()[-SAID:] if line.strip())
+        return f"ended with status {await self._process.wait()}{': ' if said else ''}{said}"
+
+    async def stop(self) -> None:
+        """End it, and all that it started; at once if it does not listen."""
+        if self._process.stdin is not None:
+            self._process.stdin.close()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(STOP_SECONDS):
+                await self._process.wait()
+        with suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._reading.cancel()
+        await asyncio.gather(self._process.wait(), self._reading, return_exceptions=True)
+
+    async def _read(self) -> None:
+        """Take what it says, or it would wait for that."""
+        if self._process.stdout is None:
+            return
+        while data := await self._process.stdout.read(KEPT):
+            self._output = (self._output + data.decode(errors="replace"))[-KEPT:]
+            whole, _, _ = self._output.rpartition("\n")
+            if not self._url and (found := self._pattern.search(whole)):
+                self._url = found[1]
+                self._told.set()
+        await self._process.wait()
+        self._told.set()
+
+
+def check_tunnel(name: str) -> None:
+    """MachineError with the line that installs it when a tunnel's program is not here."""
+    if shutil.which(TUNNELS[name].command[0]) is None:
+        raise MachineError(f"{name} is not installed", TUNNELS[name].install)
+
+
+async def keep_tunnel(
+    name: str, listener: str, publish: Callable[[str], str], tell: Callable[[Report], None]
+) -> NoReturn:
+    """Run a tunnel to a listener's own URL, and again when it dies; tell where bots dial, once a frame came through.
+
+    `publish` is told every new public URL, and says what bots are to dial. MachineError when there never is one.
+    """
+    loop = asyncio.get_running_loop()
+    binary = TUNNELS[name]
+    command = [part.format(_address(listener)) for part in binary.command]
+    public = ""
+    delay = 0.5
+    while True:
+        began = loop.time()
+        async with _started(command, binary.url) as tunnel:
+            try:
+                url = _websocket(await tunnel.url())
+            except MachineError as error:
+                if not public:
+                    raise
+                trouble = error.message
+            else:
+                if public not in {"", url}:
+                    tell(Odd(f"{name} has another URL than before: bots that were told the old one do not find us"))
+                public = url
+                await first_of(_present(name, publish(url), listener, tell), tunnel.over())
+                await tunnel.over()
+                trouble = f"{name} {await tunnel.end()}"
+        delay = 1.0 if loop.time() - began > LONGEST_DELAY else min(2 * delay, LONGEST_DELAY)
+        tell(Odd(f"{trouble}; it is started again in {delay:g} s"))
+        await asyncio.sleep(delay)
+
+
+@asynccontextmanager
+async def _started(command: list[str], pattern: str) -> AsyncIterator[Tunnel]:
+    """Run a tunnel while the block runs, in a session of its own: what the terminal sends is for us."""
+    process = await asyncio.create_subprocess_exec(
+        *("sh", "-c", GUARD, "sh", *command), stdin=PIPE, stdout=PIPE, stderr=STDOUT, start_new_session=True
+    )
+    tunnel = Tunnel(command, pattern, process)
+    try:
+        yield tunnel
+    finally:
+        await tunnel.stop()
+
+
+async def _present(name: str, url: str, listener: str, tell: Callable[[Report], None]) -> None:
+    """Try the way through the tunnel, and tell of it."""
+    seconds = await reached(url, PATIENCE)
+    if isinstance(seconds, AudiotapError):
+        doctor = f"audiotap doctor --port {urlsplit(listener).port}"
+        tell(Odd(f"no frame came back through {name} yet: {seconds.message}; try it again: {doctor}"))
+    tell(Reachable(url, name, None if isinstance(seconds, AudiotapError) else round(seconds, 4), _subscriptions(url)))
+
+
+def _subscriptions(url: str) -> dict[str, dict[str, Any]]:
+    """What makes bots dial a URL, by provider, as far as their bots can."""
+    found = {}
+    for provider in PROVIDERS:
+        with suppress(UsageError):
+            found[provider.name.lower()] = provider.subscription(Streams(url))
+    return found
+
+
+def _address(listener: str) -> str:
+    """Where a program on this machine finds a listener."""
+    parts = urlsplit(listener)
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(parts.hostname or "", parts.hostname or "")
+    return f"[{host}]:{parts.port}" if ":" in host else f"{host}:{parts.port}"
+
+
+def _websocket(url: str) -> str:
+    """The websocket URL at a web server's root."""
+    return f"wss://{urlsplit(url).netloc}/"
