@@ -181,6 +181,25 @@ async def test_clock_a_little_off_is_well(place: Place, port: int) -> None:
     assert found["clock"]["verdict"] == "ok"
 
 
+async def test_ctrl_c(place: Place, port: int) -> None:
+    """Whoever does not want to wait for somebody slow need not."""
+    asked = asyncio.Event()
+
+    async def ponder(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.set()
+        await reader.read()
+        writer.close()
+
+    async with await asyncio.start_server(ponder, "127.0.0.1", 0) as server:
+        slow = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        running = await place.start("doctor", "--port", port, environment={"ATTENDEE_API_URL": slow})
+        await asked.wait()
+        ended = await running.stop()
+    assert ended.status == 130
+    assert ended.err == "audiotap: interrupted before everything was tried\n"
+    assert len(ended.out.splitlines()) == CHECKS.index("clock")
+
+
 async def test_certificate_is_not_trusted(place: Place, world: Outside, port: int) -> None:
     """A chain that ends nowhere fails here as it does at the bots."""
     world.lead_to(port)

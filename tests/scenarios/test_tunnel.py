@@ -152,9 +152,10 @@ async def test_new_url_after_a_death_is_warned_of(place: Place, world: Outside) 
 
 
 @pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="waits for a process that is no child")
-async def test_killed_listener_leaves_no_tunnel(place: Place, world: Outside) -> None:
-    """Nobody stays reachable behind a listener's back."""
-    listener = await tunnelled(place, world)
+@pytest.mark.parametrize("more", [(), ("--workers", "2")])
+async def test_killed_listener_leaves_no_tunnel(place: Place, world: Outside, more: tuple[str, ...]) -> None:
+    """Nobody stays reachable behind a listener's back, nor behind that of workers which finish their files."""
+    listener = await tunnelled(place, world, "ngrok", "", *more)
     ((number, _),) = world.started("ngrok")
     await listener.stop(signal.SIGKILL)
     await gone(number)

@@ -12,7 +12,7 @@ from http import HTTPStatus
 from urllib.parse import urlsplit
 
 from websockets.asyncio.client import connect
-from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
+from websockets.exceptions import InvalidStatus, WebSocketException
 
 from audiotap.errors import AudiotapError, MachineError, NobodyError
 from audiotap.net.peer import bind
@@ -41,7 +41,7 @@ async def round_trip(url: str) -> float:
         raise _refused(host, error.response.status_code) from error
     except ssl.SSLError as error:
         raise _untrusted(host, error) from error
-    except (OSError, InvalidHandshake, ConnectionClosed, EOFError) as error:
+    except (OSError, WebSocketException, EOFError, ImportError) as error:
         raise NobodyError(f"cannot connect to {host}: {error}", ADDRESS) from error
 
 

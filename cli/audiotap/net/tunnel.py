@@ -20,7 +20,7 @@ from audiotap.errors import AudiotapError, MachineError, UsageError
 from audiotap.net.attendee_rest import AttendeeRest
 from audiotap.net.probe import reached
 from audiotap.net.recall_rest import RecallRest
-from audiotap.net.rest import Rest, Streams
+from audiotap.net.rest import MOST_SAID, Rest, Streams
 from audiotap.net.tasks import first_of, wait_for
 from audiotap.reports import Odd, Reachable, Report
 
@@ -94,7 +94,8 @@ class Tunnel:
         await wait_for(self._told, URL_SECONDS)
         if self._url:
             return self._url
-        what = f"told no URL within {URL_SECONDS:g} s" if self._process.returncode is None else await self.end()
+        running = self._process.returncode is None
+        what = f"told no URL within {URL_SECONDS:g} s{self._said()}" if running else await self.end()
         raise MachineError(f"{self.command[0]} {what}", f"see what it says: {shlex.join(self.command)}")
 
     async def over(self) -> None:
@@ -103,8 +104,7 @@ class Tunnel:
 
     async def end(self) -> str:
         """How it ended, and what it said last."""
-        said = "; ".join(line.strip() for line in self._output.splitlines()[-SAID:] if line.strip())
-        return f"ended with status {await self._process.wait()}{': ' if said else ''}{said}"
+        return f"ended with status {await self._process.wait()}{self._said()}"
 
     async def stop(self) -> None:
         """End it, and all that it started; at once if it does not listen."""
@@ -117,6 +117,10 @@ class Tunnel:
             os.killpg(self._process.pid, signal.SIGKILL)
         self._reading.cancel()
         await asyncio.gather(self._process.wait(), self._reading, return_exceptions=True)
+
+    def _said(self) -> str:
+        lines = [line.strip() for line in self._output.splitlines() if line.strip()]
+        return f": {'; '.join(lines[-SAID:])[-MOST_SAID:]}" if lines else ""
 
     async def _read(self) -> None:
         """Take what it says, or it would wait for that."""
