@@ -72,6 +72,7 @@ class Manifest(msgspec.Struct, frozen=True):
             "restarts": summary.restarts,
             "malformed": summary.malformed,
             "unknown": summary.unknown,
+            "refused": summary.refused,
             "lost_samples": self.lost,
             "lossy": self.lossy,
             "tracks": [self._entry(track) for track in summary.tracks],
@@ -123,6 +124,7 @@ class _Document(msgspec.Struct):
     restarts: int = 0
     malformed: int = 0
     unknown: dict[str, int] = {}
+    refused: int = 0
     lost_samples: _Count = 0
 
     def summary(self, tracks: tuple[TrackSummary, ...]) -> Summary:
@@ -139,6 +141,7 @@ class _Document(msgspec.Struct):
             malformed=self.malformed,
             unknown=self.unknown,
             tracks=tracks,
+            refused=self.refused,
         )
 
 

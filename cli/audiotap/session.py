@@ -84,6 +84,7 @@ class Summary(msgspec.Struct, frozen=True):
 
     `connections` is how many there ever were, `open` how many there are, `restarts` how often a recorder that died was
     followed by another one. `origin` is the time zero on the bot's own clock, in seconds; None while no stamp told it.
+    `refused` counts chunks of tracks that were too many.
     """
 
     session: SessionKey
@@ -98,6 +99,7 @@ class Summary(msgspec.Struct, frozen=True):
     malformed: int
     unknown: dict[str, int]
     tracks: tuple[TrackSummary, ...]
+    refused: int = 0
 
     @property
     def seconds(self) -> float:
@@ -105,8 +107,8 @@ class Summary(msgspec.Struct, frozen=True):
 
     @property
     def lossy(self) -> bool:
-        """Whether audio is known to be missing: unreadable messages, missing sequence numbers, holes in the mix."""
-        return bool(self.malformed or self.restarts) or any(
+        """Whether audio is known to be missing: messages unread or refused, missing numbers, holes in the mix."""
+        return bool(self.malformed or self.restarts or self.refused) or any(
             track.counts.missing or (track.track == MIXED and track.counts.gaps) for track in self.tracks
         )
 
@@ -125,6 +127,7 @@ class Session:
         self.tracks: dict[str, Track] = {}
         self.connections = 0
         self.restarts = 0
+        self.refused = 0
         self.head = 0.0
         self._names: dict[str, str] = {}
         self._early: list[Occurred] = []
@@ -143,6 +146,7 @@ class Session:
         session.tracks = {track.track: Track.resumed(before.session, track) for track in before.tracks}
         session.connections = before.connections
         session.restarts = before.restarts + 1
+        session.refused = before.refused
         session.head = max((track.seconds for track in before.tracks if track.track != SPOKEN), default=0.0)
         session._origin = before.origin
         session._shift = before.tracks[0].shift if before.tracks else 0.0
@@ -289,6 +293,7 @@ class Session:
             malformed,
             unknown or {},
             tuple(track.summary() for track in self.tracks.values() if track.start is not None),
+            self.refused,
         )
 
     def _jitter(self, track: Track) -> Jitter:

@@ -236,6 +236,22 @@ def test_a_message_with_one_wrong_value_is_survived(dialect: type[Dialect], data
     endure(dialect, dumps(message))
 
 
+@every_dialect
+@given(data=st.data())
+def test_a_message_with_other_characters_is_survived(dialect: type[Dialect], data: st.DataObject) -> None:
+    """A real message in which pieces were removed, doubled, or replaced by other text, as no JSON is."""
+    path = data.draw(st.sampled_from([path for path in FIXTURES if path.stem.startswith(dialect.name)]))
+    wire = path.read_text()
+    for _ in range(data.draw(st.integers(1, 4))):
+        begin = data.draw(st.integers(0, len(wire)))
+        end = data.draw(st.integers(begin, min(len(wire), begin + 40)))
+        piece = data.draw(
+            st.sampled_from(["", wire[begin:end] * 2, '"', "{", "}", "null", "-1", "1e999", "\\ud800", "\0"]) | texts
+        )
+        wire = wire[:begin] + piece + wire[end:]
+    endure(dialect, wire)
+
+
 @pytest.mark.parametrize("path", FIXTURES, ids=lambda path: path.stem)
 def test_a_message_cut_short_is_malformed(path: Path) -> None:
     """However much of a real message is missing, it is one WireError."""

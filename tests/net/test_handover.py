@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from websockets.asyncio.client import connect
 
 from audiotap.net.handover import Handed, Handover
+from audiotap.net.limits import Limits
 from audiotap.net.ownership import Share, owner
 from audiotap.net.peer import bind
 from audiotap.net.port import Peer, Port
@@ -60,9 +61,12 @@ async def handing(keeps: int) -> AsyncIterator[tuple[str, Taker]]:
     for end in (end for pair in pairs for end in pair):
         end.setblocking(False)
     ways = [Handover(Share(n, 2), [hand for hand, _ in pairs], pairs[n][1]) for n in range(2)]
+    refused: list[str] = []
     sockets, host, number = await bind("127.0.0.1", 0)
-    first = Port(sockets, lambda peer: Giver(peer, ways[0], keeps), lambda: True, lambda: True)
-    second = Port([], lambda _: Taker(), lambda: True, lambda: True)
+    first = Port(
+        sockets, lambda peer: Giver(peer, ways[0], keeps), lambda: True, lambda: True, Limits(), refused.append
+    )
+    second = Port([], lambda _: Taker(), lambda: True, lambda: True, Limits(), refused.append)
     taker = Taker()
 
     def adopted(peer: Peer) -> Taker:
@@ -80,6 +84,7 @@ async def handing(keeps: int) -> AsyncIterator[tuple[str, Taker]]:
         await port.close()
     for end in (end for pair in pairs for end in pair):
         end.close()
+    assert not refused
 
 
 async def test_a_goodbye_arrives_as_one() -> None:

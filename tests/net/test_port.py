@@ -10,18 +10,25 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
-from websockets.frames import Frame, Opcode
+from websockets.frames import CloseCode, Frame, Opcode
+from websockets.protocol import State
+from websockets.server import ServerProtocol
 
 from audiotap.net import port as module
+from audiotap.net.limits import Limits
 from audiotap.net.peer import MAX_MESSAGE, bind
-from audiotap.net.port import MAX_UNSENT, Peer, Port
+from audiotap.net.port import MAX_UNSENT, TOO_MUCH_PENDING, Peer, Port
 
 REQUEST = (
     b"GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
     b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
 )
+LONGEST = 2**16
+"""Bytes of a message in the test of any bytes; twice as many zeros end whatever was begun, and break the rules."""
 TEXTS = ["", "a", "é" * 100, "x" * 125, "x" * 126, "x" * 65_535, "x" * 65_536, "y" * 300_000]
 
 
@@ -62,13 +69,14 @@ class Ear:
 class House:
     """A port that is open, and the ears of those who dialled it."""
 
-    def __init__(self, sockets: list[socket.socket], number: int) -> None:
+    def __init__(self, sockets: list[socket.socket], number: int, limits: Limits) -> None:
         self.number = number
         self.url = f"ws://127.0.0.1:{number}"
         self.ears: list[Ear] = []
+        self.refused: list[str] = []
         self.ready = True
         self.news = asyncio.Event()
-        self.port = Port(sockets, self.welcome, lambda: self.ready, lambda: True)
+        self.port = Port(sockets, self.welcome, lambda: self.ready, lambda: True, limits, self.refused.append)
         self.port.start()
 
     def welcome(self, peer: Peer) -> Ear:
@@ -87,8 +95,15 @@ class House:
 @pytest.fixture
 async def house() -> AsyncIterator[House]:
     """A port that is open while a test runs."""
+    async with opened(Limits()) as house:
+        yield house
+
+
+@asynccontextmanager
+async def opened(limits: Limits) -> AsyncIterator[House]:
+    """A port with limits of its own."""
     sockets, _, number = await bind("127.0.0.1", 0)
-    house = House(sockets, number)
+    house = House(sockets, number, limits)
     async with asyncio.timeout(20):
         yield house
         await house.port.close()
@@ -166,6 +181,26 @@ async def test_fragments_are_joined(house: House) -> None:
         writer.write(frame("hi", Opcode.PING) + frame("c", Opcode.CONT) + frame("d"))
         assert await (await house.ear()).hears(2) == ["abc", "d"]
         assert await reader.readexactly(4) == b"\x8a\x02hi"
+
+
+async def test_fragments_cost_no_more_than_their_bytes(house: House) -> None:
+    """Empty ones by the ten thousand are nothing, and the message is what the others hold."""
+    async with raw(house) as (reader, writer):
+        writer.write(frame("a", fin=False) + frame("", Opcode.CONT, fin=False) * 20_000)
+        writer.write(frame("b", Opcode.CONT, fin=False) * 3)
+        await pong(reader, writer)
+        ear = await house.ear()
+        assert ear.peer.weight == 4
+        writer.write(frame("c", Opcode.CONT))
+        assert await ear.hears(1) == ["abbbc"]
+        await pong(reader, writer)
+        assert ear.peer.weight == 0
+
+
+async def pong(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Return when all that was sent before was taken."""
+    writer.write(frame("", Opcode.PING))
+    assert await reader.readexactly(2) == b"\x8a\x00"
 
 
 @pytest.mark.parametrize(
@@ -284,3 +319,89 @@ async def test_many_connections_and_their_ends(house: House) -> None:
     for number in range(300):
         await (await house.ear(number)).left()
     assert sorted(int(str(ear.heard[0])) for ear in house.ears) == [*range(300)]
+
+
+async def test_the_heaviest_of_too_many_unfinished_messages_goes() -> None:
+    """Whoever brings the last byte: room is made by who keeps the most."""
+    async with opened(Limits(pending=300_000)) as house, raw(house) as (_, heavy):
+        heavy.write(frame("x" * 200_000, fin=False))
+        first = await house.ear()
+        async with raw(house) as (_, light):
+            light.write(frame("y" * 150_000, fin=False))
+            assert await first.left()
+            light.write(frame("!", Opcode.CONT))
+            assert await (await house.ear(1)).hears(1) == ["y" * 150_000 + "!"]
+    assert house.refused == [TOO_MUCH_PENDING]
+
+
+texts = st.text(max_size=200).map(str.encode)
+frames = st.builds(
+    lambda opcode, fin, data, head, mask: bytes([head ^ (0x80 * fin) ^ opcode]) + masked(data, mask=mask),
+    st.sampled_from([0, 1, 1, 1, 2, 8, 9, 10, 3]),
+    st.sampled_from([True, True, False]),
+    texts | st.binary(max_size=300),
+    st.sampled_from([0, 0, 0, 0, 0, 0x40, 0x10]),
+    st.sampled_from([True] * 9 + [False]),
+)
+
+
+def masked(data: bytes, *, mask: bool) -> bytes:
+    """A frame from its second byte on."""
+    return Frame(Opcode.BINARY, data).serialize(mask=mask)[1:]
+
+
+@given(
+    data=st.lists(frames | st.binary(max_size=20), max_size=8).map(b"".join),
+    cut=st.integers(1, 400),
+)
+@settings(max_examples=60, deadline=None)
+def test_any_bytes_are_heard_as_the_library_hears_them(data: bytes, cut: int) -> None:
+    """Frames in any order, broken ones, noise, in pieces: the same messages and the same goodbye as by the book."""
+    data += bytes(2 * LONGEST)
+    assert asyncio.run(heard(data, cut)) == by_the_book(data)
+
+
+async def heard(data: bytes, cut: int) -> tuple[list[str | bytes], int]:
+    """What the port hears in two pieces, and the code of its goodbye, 0 without one."""
+    failed: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: failed.append(context))
+    async with opened(Limits(message=LONGEST)) as house, raw(house) as (reader, writer):
+        ear = await house.ear()
+        writer.write(data[:cut])
+        await writer.drain()
+        await asyncio.sleep(0)
+        writer.write(data[cut:])
+        writer.write_eof()
+        answer = await reader.read()
+        await ear.left()
+    assert not failed
+    return ear.heard, goodbye(answer)
+
+
+def goodbye(answer: bytes) -> int:
+    """The code of the close frame among what a server sent, 0 without one."""
+    at = 0
+    while at < len(answer):
+        if answer[at] & 15 == Opcode.CLOSE:
+            return int.from_bytes(answer[at + 2 : at + 4], "big") if answer[at + 1] else CloseCode.NO_STATUS_RCVD
+        at += 2 + answer[at + 1]
+    return 0
+
+
+def by_the_book(data: bytes) -> tuple[list[str | bytes], int]:
+    """What the library's own protocol makes of it."""
+    protocol = ServerProtocol(max_size=LONGEST, state=State.OPEN)
+    protocol.receive_data(data)
+    said: list[str | bytes] = []
+    parts: list[Frame] = []
+    for event in protocol.events_received():
+        if isinstance(event, Frame) and event.opcode in {Opcode.TEXT, Opcode.BINARY, Opcode.CONT}:
+            parts.append(event)
+            if event.fin:
+                whole = b"".join(part.data for part in parts)
+                try:
+                    said.append(whole.decode() if parts[0].opcode is Opcode.TEXT else whole)
+                except UnicodeDecodeError:
+                    return said, CloseCode.INVALID_DATA
+                parts = []
+    return said, goodbye(b"".join(protocol.data_to_send()))

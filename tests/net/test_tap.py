@@ -6,10 +6,9 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
-import pytest
 from websockets.asyncio.client import connect
 
-from audiotap.net import port as module
+from audiotap.net.limits import Limits
 from audiotap.net.peer import bind
 from audiotap.net.port import Port
 from audiotap.net.tap import Tap
@@ -35,10 +34,10 @@ class Narrow:
 
 @asynccontextmanager
 async def tapping(lane: Narrow) -> AsyncIterator[tuple[Tap, str]]:
-    """A tap on a port of its own."""
+    """A tap on a port of its own, which pings after a twentieth of a second."""
     tap = Tap(lambda _: None)
     sockets, host, number = await bind("127.0.0.1", 0)
-    port = Port(sockets, tap.connect, tap.ready, tap.calm)
+    port = Port(sockets, tap.connect, tap.ready, tap.calm, Limits(ping=0.05), tap.refusals.count)
     tap.start([lane])
     port.start()
     async with asyncio.timeout(20):
@@ -47,9 +46,8 @@ async def tapping(lane: Narrow) -> AsyncIterator[tuple[Tap, str]]:
     await tap.close("the test is over")
 
 
-async def test_a_peer_that_is_held_back_is_not_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_peer_that_is_held_back_is_not_dropped() -> None:
     """However many pings go unanswered since nobody reads: later every message is taken."""
-    monkeypatch.setattr(module, "ROUND", 0.05)
     lane = Narrow()
 
     async def say(url: str) -> None:
@@ -65,9 +63,8 @@ async def test_a_peer_that_is_held_back_is_not_dropped(monkeypatch: pytest.Monke
         await saying
 
 
-async def test_a_peer_that_is_dead_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_peer_that_is_dead_is_dropped() -> None:
     """Who neither answers pings nor says anything has gone without a word; its connection is closed."""
-    monkeypatch.setattr(module, "ROUND", 0.05)
     lane = Narrow()
     lane.ready = True
     async with tapping(lane) as (_, url):

@@ -268,6 +268,7 @@ def test_the_manifest_is_true(tmp_path: Path) -> None:
         "restarts": 0,
         "malformed": 3,
         "unknown": {"video": 4},
+        "refused": 0,
         "lost_samples": 0,
         "lossy": True,
     }

@@ -16,6 +16,8 @@ from audiotap.text import parse_size
 if TYPE_CHECKING:
     from audiotap.net.rest import Access
 
+LIMITS = "Limits"
+"""The part of the help for what is taken at most."""
 NAMES_SECONDS = 10.0
 """That Attendee may take to tell names."""
 
@@ -65,6 +67,15 @@ def listen(
         int,
         typer.Option(parser=size, metavar="SIZE", help="Audio that waits for a slow disk before bots are held back."),
     ] = "64M",  # type: ignore[assignment]
+    max_disk: Annotated[
+        int,
+        typer.Option(
+            parser=size,
+            metavar="SIZE",
+            help="Write nothing more when --out takes this much of the disk; 0 never.",
+            rich_help_panel=LIMITS,
+        ),
+    ] = "0",  # type: ignore[assignment]
     linger: Annotated[
         float | None,
         typer.Option(
@@ -100,6 +111,67 @@ def listen(
             "--names/--no-names", help="Ask Attendee for participants' names, where ATTENDEE_API_KEY has a key for it."
         ),
     ] = True,
+    max_message: Annotated[
+        int,
+        typer.Option(
+            parser=size, metavar="SIZE", help="One message; a longer one ends its connection.", rich_help_panel=LIMITS
+        ),
+    ] = "16M",  # type: ignore[assignment]
+    max_pending: Annotated[
+        int,
+        typer.Option(
+            parser=size,
+            metavar="SIZE",
+            help="All messages of which only a part is there; who has the most of too many has to go.",
+            rich_help_panel=LIMITS,
+        ),
+    ] = "256M",  # type: ignore[assignment]
+    max_connections: Annotated[
+        int,
+        typer.Option(
+            help="Connections in all; never more than half the files the system lets us open.",
+            min=1,
+            rich_help_panel=LIMITS,
+        ),
+    ] = 10_000,
+    max_per_address: Annotated[
+        int,
+        typer.Option(
+            help="Connections of one address (IPv6: of a /64); behind a tunnel or a proxy everybody has the same one.",
+            min=1,
+            rich_help_panel=LIMITS,
+        ),
+    ] = 8_000,
+    max_sessions: Annotated[
+        int,
+        typer.Option(help="Sessions at the same time; no further ones are recorded.", min=1, rich_help_panel=LIMITS),
+    ] = 5_000,
+    max_per_connection: Annotated[
+        int, typer.Option(help="Sessions that one connection brings; a bot has one.", min=1, rich_help_panel=LIMITS)
+    ] = 100,
+    max_tracks: Annotated[
+        int, typer.Option(help="Tracks of one session; no further ones are recorded.", min=1, rich_help_panel=LIMITS)
+    ] = 1_000,
+    handshake_timeout: Annotated[
+        float,
+        typer.Option(help="Seconds until a connection must be a websocket.", min=0.1, rich_help_panel=LIMITS),
+    ] = 10.0,
+    ping_interval: Annotated[
+        float,
+        typer.Option(
+            help="Seconds of silence after which a bot is pinged, and after as many more taken for dead.",
+            min=0.1,
+            rich_help_panel=LIMITS,
+        ),
+    ] = 20.0,
+    idle_timeout: Annotated[
+        float,
+        typer.Option(
+            help="Seconds without a message after which a living connection is closed; 0 never.",
+            min=0,
+            rich_help_panel=LIMITS,
+        ),
+    ] = 0.0,
     stdout: Annotated[bool, typer.Option("--stdout", help="Write one track's bare S16LE samples to stdout.")] = False,
     track: Annotated[str, typer.Option(help="The track for --stdout: mixed, or a participant's id or name.")] = "mixed",
     json: Annotated[bool, typer.Option("--json", help="JSON lines on stdout; the same as --output json.")] = False,
@@ -121,6 +193,7 @@ def listen(
       audiotap listen --stdout | ffplay -f s16le -ar 16000 -
     """
     from audiotap.jobs import listen as job
+    from audiotap.net.limits import Limits
     from audiotap.net.listener import Config
     from audiotap.sinks.recording import Policy
 
@@ -132,7 +205,7 @@ def listen(
     if stdout and workers > 1:
         raise UsageError("--stdout is for one process", "leave --workers out, or --stdout")
     config = Config(
-        Policy(out, format.value, durable),
+        Policy(out, format.value, durable, max_disk),
         host,
         port,
         linger,
@@ -142,6 +215,18 @@ def listen(
         min_free,
         buffer,
         _attendee() if names else None,
+        Limits(
+            max_message,
+            max_pending,
+            max_connections,
+            max_per_address,
+            handshake_timeout,
+            ping_interval,
+            idle_timeout,
+            max_sessions,
+            max_per_connection,
+            max_tracks,
+        ),
     )
     raise typer.Exit(job.listen(config, mode, workers, tunnel.value if tunnel else ""))
 

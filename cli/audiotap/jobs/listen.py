@@ -6,6 +6,8 @@ import asyncio
 import resource
 from pathlib import Path
 
+import msgspec
+
 from audiotap.errors import Exit, MachineError
 from audiotap.jobs.mode import Output
 from audiotap.jobs.running import Signals, run
@@ -16,6 +18,9 @@ from audiotap.net.tasks import first_of
 from audiotap.net.tunnel import check_tunnel, keep_tunnel
 from audiotap.net.workers import Front, fronting
 
+MOST_FILES = 65536
+"""Files that are asked to be open at once."""
+
 
 def listen(config: Config, mode: Output, workers: int, tunnel: str) -> Exit:
     """Listen, with so many processes, until a signal asks for the end; the files are finished then.
@@ -25,7 +30,7 @@ def listen(config: Config, mode: Output, workers: int, tunnel: str) -> Exit:
     if tunnel:
         check_tunnel(tunnel)
     _check_out(config.recording.out)
-    _raise_file_limit()
+    config = _within(_raise_file_limit(), config, workers)
     return run(_listen(config, mode, tunnel) if workers == 1 else _listen_together(config, mode, workers, tunnel))
 
 
@@ -74,9 +79,17 @@ def _check_out(out: Path) -> None:
         raise MachineError(f"cannot write in {out}: {error.strerror}", "choose another folder with --out") from error
 
 
-def _raise_file_limit() -> None:
-    """A file and a socket per participant soon exceed the usual soft limit of 1024."""
+def _within(files: int, config: Config, workers: int) -> Config:
+    """Connections take half of what may be open at most: who records needs the others for files."""
+    most = min(config.limits.connections, files // 2 * workers)
+    return msgspec.structs.replace(config, limits=msgspec.structs.replace(config.limits, connections=most))
+
+
+def _raise_file_limit() -> int:
+    """A file and a socket per participant soon exceed the usual soft limit of 1024. How many there may be now."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != resource.RLIM_INFINITY and (hard == resource.RLIM_INFINITY or soft < hard):
-        wanted = min(hard, 65536) if hard != resource.RLIM_INFINITY else 65536
+        wanted = min(hard, MOST_FILES) if hard != resource.RLIM_INFINITY else MOST_FILES
         resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, wanted), hard))
+        return max(soft, wanted)
+    return soft if soft != resource.RLIM_INFINITY else MOST_FILES

@@ -1,7 +1,7 @@
 """The frames that bots send all day, taken out of bytes without a protocol's help.
 
-The law: a frame is taken here if it is whole, final, text, masked, without extension bits, and no longer than
-`MAX_MESSAGE`. The first one that is not ends the taking, and everything from there on is for the websockets library's
+The law: a frame is taken here if it is whole, final, text, masked, without extension bits, and no longer than a
+message may be. The first one that is not ends the taking, and everything from there on is for the websockets library's
 own protocol: control frames, fragments, binary, what is cut off, what breaks the rules. Whoever takes frames here must
 be in an open connection without extensions, and not in the middle of a fragmented message.
 
@@ -13,8 +13,6 @@ from __future__ import annotations
 import struct
 
 from websockets.frames import Opcode
-
-from audiotap.net.peer import MAX_MESSAGE
 
 try:
     from websockets.speedups import apply_mask
@@ -29,7 +27,7 @@ _length_of_wide = struct.Struct("!H").unpack_from
 _length_of_widest = struct.Struct("!Q").unpack_from
 
 
-def take_texts(data: memoryview, at: int, texts: list[bytes]) -> int:
+def take_texts(data: memoryview, at: int, longest: int, texts: list[bytes]) -> int:
     """Append the payloads of the frames that begin at `at`, as far as the law goes; where the rest begins."""
     size = len(data)
     while at + _WIDEST <= size and data[at] == _WHOLE_TEXT:
@@ -42,14 +40,14 @@ def take_texts(data: memoryview, at: int, texts: list[bytes]) -> int:
             begin = at + _WIDEST
             (length,) = _length_of_widest(data, at + 2)
         end = begin + length
-        if length < 0 or end > size or length > MAX_MESSAGE:
+        if length < 0 or end > size or length > longest:
             break
         texts.append(apply_mask(data[begin:end], bytes(data[begin - 4 : begin])))
         at = end
     return at
 
 
-def frame_end(data: memoryview, at: int) -> int:
+def frame_end(data: memoryview, at: int, longest: int) -> int:
     """Where any masked frame ends that begins at `at`, or at least would; -1 for one that cannot be."""
     room = len(data) - at
     if room < 2:
@@ -63,4 +61,4 @@ def frame_end(data: memoryview, at: int) -> int:
     if room < begin - 4:
         return at + begin - 4
     (length,) = unpack(data, at + 2)
-    return at + begin + length if length <= MAX_MESSAGE else -1
+    return at + begin + length if length <= longest else -1

@@ -19,6 +19,7 @@ from audiotap.net.control import control_path, control_server, serve
 from audiotap.net.disk import keep_syncing, watch_space
 from audiotap.net.handover import Handed, Handover
 from audiotap.net.lanes import LIMIT, BatchLane, DirectLane, Lane
+from audiotap.net.limits import Limits
 from audiotap.net.names import keep_naming
 from audiotap.net.peer import bind
 from audiotap.net.port import Port
@@ -51,6 +52,7 @@ class Config(msgspec.Struct, frozen=True):
     """Bytes of audio that wait for a slow disk before bots are held back."""
     attendee: Access | None = None
     """Who is asked for the names of participants in Attendee's meetings."""
+    limits: Limits = Limits()
 
 
 class Seat(Protocol):
@@ -102,11 +104,12 @@ async def listening(
     """
     gc.set_threshold(*GARBAGE)
     aloud = _in_loop(tell)
-    tap = Tap(tell, config.linger, config.threshold, seat.handover if seat is not None else None)
+    handover = seat.handover if seat is not None else None
+    tap = Tap(tell, config.linger, config.threshold, handover, config.limits)
     recorder = Recorder(config.recording, aloud)
     async with AsyncExitStack() as stack:
         sockets, host, port = seat.bound if seat is not None else await bind(config.host, config.port)
-        server = Port(sockets, tap.connect, tap.ready, tap.calm)
+        server = Port(sockets, tap.connect, tap.ready, tap.calm, config.limits, tap.refusals.count)
         stack.push_async_callback(server.close)
         tap.url = f"ws://{host}:{port}"
         if control := _control(config, port, seat):

@@ -9,17 +9,20 @@ from __future__ import annotations
 import asyncio
 import selectors
 import socket
+from collections import Counter
 from collections.abc import Callable, Sequence
+from ipaddress import ip_address, ip_network
 from typing import Protocol
 
 import msgspec
+from websockets.exceptions import PayloadTooBig, ProtocolError
 from websockets.frames import CloseCode, Frame, Opcode
 from websockets.http11 import Request
 from websockets.protocol import SEND_EOF, State
 from websockets.server import ServerProtocol
 
 from audiotap.net.frames import frame_end, take_texts
-from audiotap.net.peer import MAX_MESSAGE
+from audiotap.net.limits import Limits
 
 TICK = 0.02
 """Seconds between two looks at all sockets: invisible to a recording, a meter and a person."""
@@ -28,12 +31,24 @@ AT_ONCE = 128 * 1024
 MAX_REQUEST = 32 * 1024
 """Bytes of a request for a connection."""
 MAX_UNSENT = 1024 * 1024
-"""Bytes that wait for a peer that does not read, before who sends waits for it as well."""
-ROUND = 20.0
-"""Seconds after which who said nothing is pinged, and after as many more is taken for dead."""
+"""Bytes that wait for a peer that does not read, before who sends waits for it as well.
+
+Only answers to its own pings can become more; with twice as many the connection is over."""
 CLOSING = 1.0
 """Seconds that a peer has to say goodbye."""
 BACKLOG = 1024
+BROKE_RULES = "a connection was ended: it broke the rules of websockets"
+NO_TEXT = "a connection was ended: its text is no UTF-8"
+TOO_LONG = "a connection was ended: its message is longer than --max-message"
+TOO_MUCH_PENDING = (
+    "a connection was ended: unfinished messages are more than --max-pending, and it has the most of them"
+)
+NEVER_READS = "a connection was ended: it asks for answers and does not read them"
+TOO_SLOW = "a connection was ended: its handshake took longer than --handshake-timeout"
+IDLE = "a connection was ended: it said nothing for --idle-timeout"
+TOO_MANY = "a connection was refused: there are as many as --max-connections, or as files may be open, allows"
+TOO_MANY_OF_ONE = "a connection was refused: its address has as many as --max-per-address allows"
+NO_DESCRIPTOR = "connections wait: this system lets nobody open more files"
 
 
 class Receiver(Protocol):
@@ -59,16 +74,21 @@ class Carried(msgspec.Struct, frozen=True):
 class Peer:
     """One connection, from its request, or from where another process let go of it, to its end."""
 
-    def __init__(self, sock: socket.socket, port: Port, state: State = State.CONNECTING) -> None:
-        self.heard = True
+    def __init__(self, sock: socket.socket, port: Port, address: str, state: State) -> None:
+        self.heard = self.spoke = True
         self.pinged = False
+        self.spoke_at = 0.0
+        self.address = address
         self._sock = sock
         self._port = port
-        self._protocol = ServerProtocol(max_size=MAX_MESSAGE, state=state)
+        self._protocol = ServerProtocol(max_size=port.limits.message, state=state)
+        self._longest = port.limits.message
         self._receiver: Receiver | None = None
         self._pending = bytearray()
         self._needed = 0
-        self._parts: list[Frame] = []
+        self._part: Opcode | None = None
+        self._parts = bytearray()
+        self._weight = 0
         self._said: list[str | bytes] = []
         self._unsent = bytearray()
         self._ends = False
@@ -79,6 +99,16 @@ class Peer:
     @property
     def open(self) -> bool:
         return self._protocol.state is State.OPEN and not self._over
+
+    @property
+    def asking(self) -> bool:
+        """Whether it is no websocket yet."""
+        return self._protocol.state is State.CONNECTING and not self._over
+
+    @property
+    def weight(self) -> int:
+        """Bytes that are kept of a message that has not ended."""
+        return self._weight
 
     async def send(self, wire: str) -> bool:
         """Say a text message; waits while the peer takes nothing. False when the connection is over."""
@@ -109,6 +139,11 @@ class Peer:
             return
         self._over = True
         self._room.set()
+        match self._protocol.parser_exc:
+            case PayloadTooBig():
+                self._port.refuse(TOO_LONG)
+            case ProtocolError():
+                self._port.refuse(BROKE_RULES)
         self._protocol.receive_eof()
         self._hand_on()
         self._port.forget(self._sock)
@@ -122,7 +157,9 @@ class Peer:
         self._receiver = None
         self._room.set()
         self._port.forget(self._sock)
-        frames = [_frame(wire) for wire in untaken] + self._parts
+        frames = [_frame(wire) for wire in untaken]
+        if self._part is not None:
+            frames.append(Frame(self._part, bytes(self._parts), fin=False))
         if self._protocol.close_rcvd is not None:
             frames.append(Frame(Opcode.CLOSE, self._protocol.close_rcvd.serialize()))
         said = b"".join(frame.serialize(mask=True) for frame in frames)
@@ -159,6 +196,8 @@ class Peer:
             self._pending += buffer[:size]
             if len(self._pending) >= self._needed:
                 self._cut(memoryview(self._pending))
+            else:
+                self._weigh()
         return size == len(room)
 
     def _cut(self, data: memoryview) -> None:
@@ -168,12 +207,15 @@ class Peer:
             self._pending = bytearray(data[taken:])
         elif self._pending:
             self._pending = bytearray()
+        if self._weight or self._parts:
+            self._weigh()
         self._hand_on()
 
     def _hand_on(self) -> None:
         """Give the receiver what was said."""
         if self._said and self._receiver is not None:
             said, self._said = self._said, []
+            self.spoke = True
             self._receiver.take(said)
 
     def _put(self, data: bytes) -> None:
@@ -192,8 +234,17 @@ class Peer:
             self._unsent += data
             self._port.watch(self._sock, self, writing=True)
 
+    def _weigh(self) -> None:
+        """Have the port know how much is kept here of a message that has not ended."""
+        if self._over:
+            return
+        before, self._weight = self._weight, len(self._pending) + len(self._parts)
+        self._port.weigh(self._weight - before)
+
     def write(self) -> None:
         """Send what waits, as far as the socket takes it."""
+        if self._over:
+            return
         try:
             while self._unsent:
                 del self._unsent[: self._sock.send(self._unsent)]
@@ -218,7 +269,7 @@ class Peer:
             if self._plain:
                 at = self._take_texts(data, at)
             if at < size:
-                end = frame_end(data, at)
+                end = frame_end(data, at, self._longest)
                 if end > size:
                     self._needed = end - at
                     break
@@ -231,7 +282,7 @@ class Peer:
     def _take_texts(self, data: memoryview, at: int) -> int:
         """Take the texts that come first, by the law of `frames`."""
         texts: list[bytes] = []
-        at = take_texts(data, at, texts)
+        at = take_texts(data, at, self._longest, texts)
         try:
             self._said.extend(map(bytes.decode, texts))
         except UnicodeDecodeError as error:
@@ -240,6 +291,7 @@ class Peer:
 
     def _fail(self, error: UnicodeDecodeError) -> None:
         """End the connection of who sends text that is none."""
+        self._port.refuse(NO_TEXT)
         self._protocol.fail(CloseCode.INVALID_DATA, f"{error.reason} at position {error.start}")
         self._pass_on()
 
@@ -268,13 +320,14 @@ class Peer:
         self._pass_on()
 
     def _gather(self, frame: Frame) -> None:
-        """Join the frames of a message."""
-        self._parts.append(frame)
+        """Join the frames of a message; only their bytes are kept, since there may be millions of them."""
+        kind = frame.opcode if self._part is None else self._part
+        self._parts += frame.data
         if not frame.fin:
+            self._part = kind
             return
-        parts, self._parts = self._parts, []
-        data = b"".join(part.data for part in parts)
-        if parts[0].opcode is Opcode.BINARY:
+        data, self._parts, self._part = bytes(self._parts), bytearray(), None
+        if kind is Opcode.BINARY:
             self._said.append(data)
         else:
             try:
@@ -284,14 +337,19 @@ class Peer:
 
     def _pass_on(self) -> None:
         """Send what the library wants to be sent, and see whether it wants the end."""
+        if self._over:
+            return
         for data in self._protocol.data_to_send():
             if data == SEND_EOF:
                 self._ends = True
             else:
                 self._put(data)
-        self._plain = self.open and not self._parts
+        self._plain = self.open and self._part is None
         if self._ends:
             self.write()
+        if len(self._unsent) > 2 * MAX_UNSENT:
+            self._port.refuse(NEVER_READS)
+            self.abort()
         if not self.open and not self._over and self._protocol.close_expected():
             self._port.expect_end(self)
 
@@ -304,6 +362,7 @@ class Port:
     """A port and the peers that dialled it. `connect` is asked for each peer's receiver, `ready` whether to read.
 
     Where more was sent than was read at once, the next look is at once if it is `calm`, and else after a tick.
+    `refuse` is told, in one of a few sentences, of each connection that is refused, or ended for what it does.
     All methods belong to the event loop's thread.
     """
 
@@ -313,14 +372,20 @@ class Port:
         connect: Callable[[Peer], Receiver],
         ready: Callable[[], bool],
         calm: Callable[[], bool],
+        limits: Limits,
+        refuse: Callable[[str], None],
     ) -> None:
         self.sockets = sockets
+        self.limits = limits
+        self.refuse = refuse
         self._connect = connect
         self._ready = ready
         self._calm = calm
         self._loop = asyncio.get_running_loop()
         self._selector = selectors.DefaultSelector()
         self._peers: dict[int, Peer] = {}
+        self._addresses: Counter[str] = Counter()
+        self._pending = 0
         self._buffer = memoryview(bytearray(AT_ONCE))
         self._ticking: asyncio.Handle | None = None
         self._rounds: asyncio.Handle | None = None
@@ -333,7 +398,7 @@ class Port:
         for sock in self.sockets:
             sock.listen(BACKLOG)
             self._loop.add_reader(sock, self._accept, sock)
-        self._rounds = self._loop.call_later(ROUND, self._round)
+        self._rounds = self._loop.call_later(self.limits.ping, self._round)
 
     def settle(self) -> None:
         """Take nobody new, and what was sent so far."""
@@ -365,7 +430,7 @@ class Port:
 
     def adopt(self, sock: socket.socket, carried: Carried, connect: Callable[[Peer], Receiver]) -> None:
         """Go on with a connection that another process let go of; `connect` is asked for its receiver."""
-        peer = self._add(sock, State.OPEN)
+        peer = self._add(sock, _network(sock), State.OPEN)
         peer.go_on(connect(peer), carried)
         self._go()
 
@@ -381,14 +446,26 @@ class Port:
             self._selector.modify(sock, events, peer)
 
     def forget(self, sock: socket.socket) -> None:
-        if self._peers.pop(sock.fileno(), None) is None:
+        peer = self._peers.pop(sock.fileno(), None)
+        if peer is None:
             return
+        self._pending -= peer.weight
+        self._addresses[peer.address] -= 1
+        if not self._addresses[peer.address]:
+            del self._addresses[peer.address]
         self._selector.unregister(sock)
         if not self._peers:
             self._empty.set()
 
     def expect_end(self, peer: Peer) -> None:
         self._loop.call_later(CLOSING, peer.abort)
+
+    def weigh(self, more: int) -> None:
+        """So many bytes more are kept of messages that have not ended; who has the most of too many has to go."""
+        self._pending += more
+        if self._pending > self.limits.pending:
+            self.refuse(TOO_MUCH_PENDING)
+            max(self._peers.values(), key=lambda peer: peer.weight).abort()
 
     # The tick
 
@@ -399,16 +476,47 @@ class Port:
             except (BlockingIOError, InterruptedError, ConnectionAbortedError):
                 break
             except OSError:
+                self.refuse(NO_DESCRIPTOR)
                 self._loop.remove_reader(listening)
-                self._loop.call_later(CLOSING, self._loop.add_reader, listening, self._accept, listening)
+                self._loop.call_later(CLOSING, self._accept_again, listening)
                 break
-            self._add(sock, State.CONNECTING)
+            network = _network(sock)
+            if self._has_room(network):
+                peer = self._add(sock, network, State.CONNECTING)
+                self._loop.call_later(self.limits.handshake, self._hurry, peer)
+            else:
+                sock.close()
         self._go()
 
-    def _add(self, sock: socket.socket, state: State) -> Peer:
+    def _accept_again(self, listening: socket.socket) -> None:
+        if listening in self.sockets:
+            self._loop.add_reader(listening, self._accept, listening)
+
+    def _has_room(self, network: str) -> bool:
+        """Whether one more connection may come from there."""
+        if len(self._peers) >= self.limits.connections:
+            self.refuse(TOO_MANY)
+            return False
+        if self._addresses[network] >= self.limits.per_address:
+            self.refuse(TOO_MANY_OF_ONE)
+            return False
+        return True
+
+    def _hurry(self, peer: Peer) -> None:
+        """End a connection that is no websocket by now; who is held back cannot be heard."""
+        if not peer.asking:
+            return
+        if self._held:
+            self._loop.call_later(self.limits.handshake, self._hurry, peer)
+        else:
+            self.refuse(TOO_SLOW)
+            peer.abort()
+
+    def _add(self, sock: socket.socket, network: str, state: State) -> Peer:
         sock.setblocking(False)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        peer = self._peers[sock.fileno()] = Peer(sock, self, state)
+        peer = self._peers[sock.fileno()] = Peer(sock, self, network, state)
+        self._addresses[network] += 1
         self._selector.register(sock, selectors.EVENT_READ, peer)
         self._empty.clear()
         return peer
@@ -446,12 +554,27 @@ class Port:
 
     def _round(self) -> None:
         """Ping who said nothing, and drop who did not even answer; who is held back cannot be heard."""
+        now = self._loop.time()
         for peer in list(self._peers.values()):
+            if self._held or peer.spoke:
+                peer.spoke, peer.spoke_at = False, now
             if self._held or peer.heard:
                 peer.heard = False
             elif peer.pinged or not peer.open:
                 peer.abort()
             else:
                 peer.ping()
+            if self.limits.idle and peer.open and now - peer.spoke_at >= self.limits.idle:
+                self.refuse(IDLE)
+                peer.close(CloseCode.GOING_AWAY)
         self._held = False
-        self._rounds = self._loop.call_later(ROUND, self._round)
+        self._rounds = self._loop.call_later(self.limits.ping, self._round)
+
+
+def _network(sock: socket.socket) -> str:
+    """Whose connection it is: an address, or the 64 bits of an IPv6 address that one customer has."""
+    try:
+        address = ip_address(sock.getpeername()[0].partition("%")[0])
+    except OSError:
+        return ""
+    return str(ip_network((address, 64), strict=False) if address.version == 6 else address)

@@ -15,6 +15,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus, WebSocketException
 
 from audiotap.errors import AudiotapError, MachineError, NobodyError
+from audiotap.net.limits import Limits
 from audiotap.net.peer import bind
 from audiotap.net.port import Port
 
@@ -111,7 +112,7 @@ class _Mute:
 async def stand_in(port: int) -> AsyncIterator[None]:
     """Be on a port what a listener is there to a frame, while the block runs. MachineError when it is taken."""
     sockets, _, _ = await bind("127.0.0.1", port)
-    server = Port(sockets, lambda _: _Mute(), lambda: True, lambda: True)
+    server = Port(sockets, lambda _: _Mute(), lambda: True, lambda: True, Limits(), lambda _: None)
     server.start()
     try:
         yield

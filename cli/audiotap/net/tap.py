@@ -27,6 +27,7 @@ from audiotap.events import (
 from audiotap.net.choice import choose
 from audiotap.net.handover import Handed, Handover
 from audiotap.net.lanes import Lane
+from audiotap.net.limits import Limits, Refusals
 from audiotap.net.mouth import Mouth
 from audiotap.net.port import Peer
 from audiotap.pacing import Block, spread_leads
@@ -48,6 +49,8 @@ MAX_KIND = 80
 OTHER_KINDS = "others"
 OUR_TRACKS = frozenset({MIXED, SPOKEN})
 """Tracks that are no participant's."""
+TOO_MANY_SESSIONS = "a session is not recorded: there are as many as --max-sessions allows"
+TOO_MANY_OF_ONE = "a session is not recorded: its connection has as many as --max-per-connection allows"
 
 Tell = Callable[[Report], None]
 
@@ -164,10 +167,8 @@ class Live:
         return self.summary(self.session.started + timedelta(seconds=now - self.began), reason)
 
     def takes(self, track: str, link: Link) -> bool:
-        """Whether a connection may bring a track: of two that do at the same time, the newer one."""
+        """Whether another connection may bring a track: of two that do at the same time, the newer one."""
         bringer = self.bringers.get(track)
-        if bringer is link:
-            return True
         if bringer is not None:
             if bringer in self.links and bringer.number > link.number:
                 return False
@@ -201,8 +202,11 @@ class Tap:
         linger: float | None = None,
         threshold: float | None = None,
         handover: Handover | None = None,
+        limits: Limits | None = None,
     ) -> None:
         self.url = ""
+        self.limits = limits or Limits()
+        self.refusals = Refusals(tell)
         self.lossy = False
         self.recorded = False
         self.news = asyncio.Event()
@@ -232,6 +236,7 @@ class Tap:
         await asyncio.gather(*self._ending)
         for lane in self._lanes:
             await lane.close()
+        self.refusals.close()
 
     # From the wire
 
@@ -306,8 +311,9 @@ class Tap:
             return run
         heard = run[-1]
         live = self._join(link, heard.session, heard.bot)
-        if not live.takes(heard.track, link):
-            self._supersede(live, heard.track, len(run))
+        if live is None or (
+            live.bringers.get(heard.track) is not link and not self._takes(live, heard.track, link, len(run))
+        ):
             return []
         live.heard_at = now = self._loop.time()
         self._put_placed(live, live.session.place(run, now))
@@ -326,7 +332,7 @@ class Tap:
                 self._malformed(link, str(event))
             case Occurred():
                 live = self._join(link, event.session, event.bot)
-                for logged in live.session.log(event):
+                for logged in live.session.log(event) if live is not None else ():
                     self._put(logged)
             case Pause(seconds):
                 for live in link.sessions:
@@ -371,11 +377,17 @@ class Tap:
 
     # Sessions
 
-    def _join(self, link: Link, session: str, bot: str | None) -> Live:
-        """The live session of an id, opened if it's new, with this connection among its connections."""
+    def _join(self, link: Link, session: str, bot: str | None) -> Live | None:
+        """The live session of an id, opened if it's new, with this connection among its connections.
+
+        None where that would be more sessions than the limits allow.
+        """
         key = (link.provider, session)
-        live = self.sessions.get(key) or self._open(key, bot)
-        if link not in live.links:
+        live = self.sessions.get(key)
+        if live is None or link not in live.links:
+            if not self._has_room(key, link):
+                return None
+            live = live or self._open(key, bot)
             live.links.append(link)
             link.sessions.append(live)
             live.oddities.add(link.early)
@@ -391,9 +403,23 @@ class Tap:
                 live.mouth.back()
         return live
 
-    def _open(self, key: SessionKey, bot: str | None) -> Live:
+    def _has_room(self, key: SessionKey, link: Link) -> bool:
+        """Whether a connection may bring one more session; ElsewhereError for one that is not ours."""
         if not self.records(key):
             raise ElsewhereError(key)
+        if len(link.sessions) >= self.limits.per_connection:
+            return self._refuse(TOO_MANY_OF_ONE)
+        if key not in self.sessions and len(self.sessions) >= self.limits.sessions:
+            return self._refuse(TOO_MANY_SESSIONS)
+        return True
+
+    def _refuse(self, what: str) -> bool:
+        """Leave out audio that somebody sent, which makes this a lossy listener. Always false."""
+        self.lossy = True
+        self.refusals.count(what)
+        return False
+
+    def _open(self, key: SessionKey, bot: str | None) -> Live:
         dialect = REGISTER[key[0]]
         now = self._loop.time()
         live = self.sessions[key] = Live(Session(key, dialect.timing, datetime.now(UTC), bot), dialect, now)
@@ -512,6 +538,26 @@ class Tap:
             live.dirty = True
         if oddities.count(kind[:MAX_KIND]):
             self._tell(Odd(f"{kind[:MAX_KIND]}: nothing to record in it; counted", session))
+
+    def _takes(self, live: Live, track: str, link: Link, chunks: int) -> bool:
+        """Whether so many chunks of a track may come over a connection that did not bring it before."""
+        tracks = live.session.tracks
+        if track not in tracks and len(tracks) >= self.limits.tracks:
+            self._refuse_track(live, track, chunks)
+            return False
+        if not live.takes(track, link):
+            self._supersede(live, track, chunks)
+            return False
+        return True
+
+    def _refuse_track(self, live: Live, track: str, chunks: int) -> None:
+        """Leave out chunks of a track that is one too many."""
+        first = not live.session.refused
+        live.session.refused += chunks
+        live.dirty = True
+        if first:
+            most = f"{self.limits.tracks} tracks (--max-tracks)"
+            self._tell(Odd(f"this session has {most}; further ones are not recorded", live.session.key[1], track))
 
     def _supersede(self, live: Live, track: str, chunks: int) -> None:
         """Leave out chunks of a connection whose track a newer connection brings."""

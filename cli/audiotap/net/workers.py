@@ -269,8 +269,14 @@ def _pair(stack: AsyncExitStack) -> tuple[socket.socket, socket.socket]:
 
 
 def _part(config: Config, workers: int) -> Config:
-    """What one of so many workers is told: its share of the memory; the disk is watched by the front."""
-    return msgspec.structs.replace(config, buffer=max(1, config.buffer // workers), min_free=0)
+    """What one of so many workers is told: its share of the limits; the free space is watched by the front."""
+    return msgspec.structs.replace(
+        config,
+        recording=msgspec.structs.replace(config.recording, writers=workers),
+        buffer=max(1, config.buffer // workers),
+        limits=config.limits.shared(workers),
+        min_free=0,
+    )
 
 
 async def _watch_space(config: Config, tell: Tell) -> None:

@@ -22,6 +22,7 @@ from audiotap.files import append, is_gone, lock_folder, sync_folder, write_atom
 from audiotap.flac import to_flac
 from audiotap.manifest import EVENT_LOG, NAME, Format, Manifest
 from audiotap.naming import Names, safe_name
+from audiotap.quota import BLOCK, Quota, QuotaError
 from audiotap.reports import Failed, Odd, Report, SessionFinished, SessionStarted, TrackFinished, TrackStarted
 from audiotap.session import Logged, Placed, SessionKey, Summary
 from audiotap.sinks.base import Item
@@ -38,11 +39,16 @@ SYNCERS = 8
 
 
 class Policy(msgspec.Struct, frozen=True):
-    """How everything is written: under which folder, in which format, and whether a power cut may cost a recording."""
+    """How everything is written: under which folder, in which format, and whether a power cut may cost a recording.
+
+    `max_disk` is what the folder may take of its disk in bytes (0: all), `writers` how many processes write there.
+    """
 
     out: Path
     form: Format = "wav"
     durable: bool = False
+    max_disk: int = 0
+    writers: int = 1
 
 
 class Recorder:
@@ -57,6 +63,7 @@ class Recorder:
         self.failed = False
         self._policy = policy
         self._tell = tell
+        self._quota = Quota(policy.out, policy.max_disk, policy.writers)
         self._recordings: dict[SessionKey, Recording] = {}
         self._concluding: list[Future[None]] = []
         self._converter = ThreadPoolExecutor(1, "audiotap-flac")
@@ -68,18 +75,19 @@ class Recorder:
         `lock` is the folder's.
         """
         policy = msgspec.structs.replace(self._policy, form=manifest.form)
-        recording = Recording(policy, manifest.summary, self._tell)
+        recording = Recording(policy, manifest.summary, self._tell, self._quota)
         recording.adopt(folder, lock, manifest)
         self._recordings[manifest.summary.session] = recording
 
     def write(self, items: Sequence[Item]) -> None:
         """Take a batch; what is contiguous on a track becomes one write."""
+        self._quota.turn()
         for key, part in _parts(items):
             recording = self._recordings.get(key)
             if recording is None:
                 if part.summary is None:
                     raise ValueError(f"{key} was not told of")
-                recording = self._recordings[key] = Recording(self._policy, part.summary, self._tell)
+                recording = self._recordings[key] = Recording(self._policy, part.summary, self._tell, self._quota)
             recording.write(part)
             self.failed |= recording.lost > 0
             if recording.summary.ended is not None:
@@ -112,12 +120,13 @@ class Recorder:
 class Recording:
     """One session's folder. `summary` is how the session stood when it was last told."""
 
-    def __init__(self, policy: Policy, summary: Summary, tell: Tell) -> None:
+    def __init__(self, policy: Policy, summary: Summary, tell: Tell, quota: Quota) -> None:
         self.summary = summary
         self.lost = 0
         self.path: Path | None = None
         self.policy = policy
         self._tell = tell
+        self._quota = quota
         self._writer, self._ending = (RawWriter, "bin") if policy.form == "bin" else (WavWriter, "wav")
         self._stems: dict[str, str] = {}
         self._files: dict[str, str] = {}
@@ -210,6 +219,7 @@ class Recording:
             self._try(self._write_manifest)
 
     def _make_folder(self) -> None:
+        self._quota.take(2 * BLOCK)
         self.policy.out.mkdir(parents=True, exist_ok=True)
         name = session_folder(self.summary)
         for number in count(1):
@@ -256,6 +266,7 @@ class Recording:
             file = self._open[track]
         for position, pcm in _joined(pieces):
             try:
+                self._quota.take(len(pcm))
                 file.write(position, pcm)
             except OSError as error:
                 self.lost += position + len(pcm) // SAMPLE_BYTES - max(position, file.samples)
@@ -267,6 +278,8 @@ class Recording:
         summary = next(summary for summary in self.summary.tracks if summary.track == track)
         if track not in self._stems:
             self._stems[track] = self._names.give(track_file(track, summary.name))
+        if not again:
+            self._quota.take(BLOCK)
         file = self._writer(path / f"{self._stems[track]}.{self._ending}", summary.rate, again=again)
         self._open[track] = file
         self._files[track] = file.path.name
@@ -277,9 +290,11 @@ class Recording:
         self._tell(TrackStarted(provider, session, track, summary.name, summary.rate, start, str(file.path)))
 
     def _append(self, lines: list[bytes]) -> None:
+        data = b"".join(lines)
+        self._quota.take(len(data))
         if self._log is None:
             self._log = os.open(self._folder() / EVENT_LOG, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-        append(self._log, b"".join(lines))
+        append(self._log, data)
 
     def _write_manifest(self) -> None:
         write_atomically(self._folder() / NAME, self.manifest().document(), durable=self.policy.durable)
@@ -319,10 +334,13 @@ class Recording:
             return
         self._complained = True
         where = error.filename or self.path or self.policy.out
+        way_out = (
+            "remove recordings, or raise --max-disk" if isinstance(error, QuotaError) else "free or remount the disk"
+        )
         self._tell(
             Failed(
                 f"cannot write {where}: {error.strerror or error}; audio is being lost",
-                "free or remount the disk: writing is tried again with every batch, and the hole becomes silence",
+                f"{way_out}: writing is tried again with every batch, and the hole becomes silence",
                 self.summary.session[1],
             )
         )
