@@ -14,12 +14,15 @@ from typing import Protocol
 
 import msgspec
 from websockets.frames import CloseCode, Frame, Opcode
-from websockets.http11 import Request
+from websockets.http11 import Request, Response
 from websockets.protocol import SEND_EOF, State
 from websockets.server import ServerProtocol
 
+from audiotap.net.admission import Refusal
+from audiotap.net.door import Door
 from audiotap.net.frames import frame_end, take_texts
 from audiotap.net.peer import MAX_MESSAGE
+from audiotap.net.tls import RECORD, RefusedError, TlsSocket
 
 TICK = 0.02
 """Seconds between two looks at all sockets: invisible to a recording, a meter and a person."""
@@ -34,6 +37,8 @@ ROUND = 20.0
 CLOSING = 1.0
 """Seconds that a peer has to say goodbye."""
 BACKLOG = 1024
+TLS_HELLO = b"\x16\x03"
+"""How who speaks TLS begins."""
 
 
 class Receiver(Protocol):
@@ -63,6 +68,7 @@ class Peer:
         self.heard = True
         self.pinged = False
         self._sock = sock
+        self._spare = RECORD if isinstance(sock, TlsSocket) else 1
         self._port = port
         self._protocol = ServerProtocol(max_size=MAX_MESSAGE, state=state)
         self._receiver: Receiver | None = None
@@ -146,6 +152,9 @@ class Peer:
             size = self._sock.recv_into(room)
         except (BlockingIOError, InterruptedError):
             return False
+        except RefusedError as error:
+            self._port.door.refused(error.refusal)
+            size = 0
         except OSError:
             size = 0
         if not size:
@@ -159,7 +168,7 @@ class Peer:
             self._pending += buffer[:size]
             if len(self._pending) >= self._needed:
                 self._cut(memoryview(self._pending))
-        return size == len(room)
+        return size > len(room) - self._spare
 
     def _cut(self, data: memoryview) -> None:
         """Take whole frames out of bytes, keep the rest for the next ones, and hand on what they said."""
@@ -230,6 +239,10 @@ class Peer:
     def _take_request(self, data: memoryview) -> int:
         """Answer a request when all of it is there."""
         request = bytes(data)
+        if request.startswith(TLS_HELLO):
+            self._port.door.refused(Refusal.TLS)
+            self.abort()
+            return 0
         end = request.find(b"\r\n\r\n") + 4
         if end < 4:
             self._needed = len(data) + 1
@@ -244,12 +257,18 @@ class Peer:
         self._protocol.receive_data(bytes(data))
         for event in self._protocol.events_received():
             if isinstance(event, Request):
-                self._protocol.send_response(self._protocol.accept(event))
+                self._protocol.send_response(self._answer(event))
                 if self.open:
                     self._receiver = self._port.welcome(self)
             elif isinstance(event, Frame) and event.opcode in {Opcode.TEXT, Opcode.BINARY, Opcode.CONT}:
                 self._gather(event)
         self._pass_on()
+
+    def _answer(self, request: Request) -> Response:
+        refusal = self._port.door.refuses(request)
+        if refusal is None:
+            return self._protocol.accept(request)
+        return self._protocol.reject(refusal.status, f"{refusal.answer}\n")
 
     def _gather(self, frame: Frame) -> None:
         """Join the frames of a message."""
@@ -284,7 +303,8 @@ def _frame(wire: str | bytes) -> Frame:
 
 
 class Port:
-    """A port and the peers that dialled it. `connect` is asked for each peer's receiver, `ready` whether to read.
+    """A port and the peers that dialled it. `connect` is asked for each peer's receiver, `ready` whether to read,
+    and the `door` whom to let in.
 
     Where more was sent than was read at once, the next look is at once if it is `calm`, and else after a tick.
     All methods belong to the event loop's thread.
@@ -296,8 +316,10 @@ class Port:
         connect: Callable[[Peer], Receiver],
         ready: Callable[[], bool],
         calm: Callable[[], bool],
+        door: Door | None = None,
     ) -> None:
         self.sockets = sockets
+        self.door = door or Door()
         self._connect = connect
         self._ready = ready
         self._calm = calm
@@ -385,7 +407,10 @@ class Port:
                 self._loop.remove_reader(listening)
                 self._loop.call_later(CLOSING, self._loop.add_reader, listening, self._accept, listening)
                 break
-            self._add(sock, State.CONNECTING)
+            try:
+                self._add(self.door.take(sock), State.CONNECTING)
+            except OSError:
+                sock.close()
         self._go()
 
     def _add(self, sock: socket.socket, state: State) -> Peer:

@@ -192,7 +192,8 @@ class Tap:
 
     `linger` overrides how long sessions outlive their last connection; `threshold` is the RMS (0 to 32767) of the mix
     above which our speech holds. With a `handover`, sessions that are other workers' are left to them. `news` is set
-    when a bot connects or a track begins. All methods belong to the event loop's thread.
+    when a bot connects or a track begins; `refused` counts who was not let in. All methods belong to the event loop's
+    thread.
     """
 
     def __init__(
@@ -202,7 +203,8 @@ class Tap:
         threshold: float | None = None,
         handover: Handover | None = None,
     ) -> None:
-        self.url = ""
+        self.url = self.address = ""
+        self.refused: dict[str, int] = {}
         self.lossy = False
         self.recorded = False
         self.news = asyncio.Event()
@@ -557,7 +559,8 @@ class Tap:
 
     def status(self) -> Status:
         """How everything stands."""
-        return Status(self.url, tuple(_status(live) for live in self.sessions.values()))
+        sessions = tuple(_status(live) for live in self.sessions.values())
+        return Status(self.url, sessions, self.address, self.refused)
 
     async def _say(self, live: Live, event: Event) -> bool:
         """Say something through the session's newest connection that still takes it."""

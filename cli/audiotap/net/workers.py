@@ -11,20 +11,36 @@ import signal
 import socket
 import sys
 from asyncio.subprocess import DEVNULL, Process
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from shutil import rmtree
 
 import msgspec
 
 from audiotap.errors import AudiotapError, Exit, MachineError
-from audiotap.net.channel import WORDS, Broken, Channel, Ended, Finish, Levels, Order, Settle, Settled, Setup, Word
+from audiotap.events import Status
+from audiotap.net.admission import Admission, Refusal
+from audiotap.net.channel import (
+    WORDS,
+    Broken,
+    Channel,
+    Ended,
+    Finish,
+    Levels,
+    Order,
+    Refused,
+    Settle,
+    Settled,
+    Setup,
+    Word,
+)
 from audiotap.net.control import control_path, control_server
 from audiotap.net.disk import watch_space
 from audiotap.net.levels import Board
 from audiotap.net.listener import Config
 from audiotap.net.ownership import Share
 from audiotap.net.peer import bind_shared
+from audiotap.net.refusals import Refusals
 from audiotap.net.relay import Relay
 from audiotap.net.tap import Tell
 from audiotap.net.tasks import first_of
@@ -45,6 +61,7 @@ class Front:
     def __init__(self, setups: list[Setup], tell: Callable[[Report], None], board: Board | None) -> None:
         self.lossy = False
         self.recorded = False
+        self.refusals = Refusals(self.report)
         self._tell = tell
         self._board = board
         self._early: list[Report] | None = []
@@ -57,11 +74,11 @@ class Front:
         """Never returns; an AudiotapError says why the workers cannot go on."""
         await asyncio.shield(self._trouble)
 
-    async def ready(self, listening: Listening) -> None:
+    async def ready(self, announced: Sequence[Report]) -> None:
         """Return, and tell so, when every worker takes bots."""
         await first_of(self.trouble(), _all(worker.ready for worker in self._workers))
         early, self._early = self._early or [], None
-        for report in (listening, *early):
+        for report in (*announced, *early):
             self._tell(report)
 
     async def close(self) -> None:
@@ -72,6 +89,7 @@ class Front:
                 await _all(worker.settled for worker in self._workers)
         self._order(Finish())
         await asyncio.gather(*self._keeping)
+        self.refusals.close()
         self._trouble.cancel()
         await asyncio.gather(self._trouble, return_exceptions=True)
 
@@ -121,6 +139,8 @@ class Front:
             case Levels(sessions):
                 if self._board is not None:
                     self._board.put(worker.number, sessions)
+            case Refused(kind):
+                self.refusals.count(Refusal[kind])
             case Ended(lossy, recorded):
                 self.lossy |= lossy
                 self.recorded |= recorded
@@ -214,11 +234,12 @@ async def fronting(config: Config, workers: int, tell: Tell, board: Board | None
 
     What their meters show is put on the board. MachineError when the port or a folder refuses.
     """
+    Admission(config.rules)
     async with AsyncExitStack() as stack:
         sockets, host, port = await bind_shared(config.host, config.port, workers)
         public = [stack.enter_context(sock) for some in sockets for sock in some]
         pairs = [_pair(stack) for _ in range(workers)]
-        url = f"ws://{host}:{port}"
+        url = config.url(host, port)
         control = control_path(config.control, port) if config.control is not None else None
         setups = [
             Setup(
@@ -238,10 +259,11 @@ async def fronting(config: Config, workers: int, tell: Tell, board: Board | None
         watching = asyncio.create_task(_watch_space(config, front.report), name="disk space")
         try:
             if control is not None:
-                relay = Relay(url, [setup.control for setup in setups if setup.control is not None])
+                itself = Status(url, (), config.address(url), front.refusals.counts)
+                relay = Relay(itself, [setup.control for setup in setups if setup.control is not None])
                 await stack.enter_async_context(control_server(control, relay.serve))
                 stack.callback(rmtree, control.with_suffix(""), ignore_errors=True)
-            await front.ready(Listening(url, config.host, port, str(config.recording.out)))
+            await front.ready(config.announced(url, port))
             yield front
         finally:
             watching.cancel()
@@ -261,7 +283,7 @@ def _pair(stack: AsyncExitStack) -> tuple[socket.socket, socket.socket]:
 
 def _part(config: Config, workers: int) -> Config:
     """What one of so many workers is told: its share of the memory; the disk is watched by the front."""
-    return msgspec.structs.replace(config, buffer=max(1, config.buffer // workers), min_free=0)
+    return msgspec.structs.replace(config, buffer=max(1, config.buffer // workers), min_free=0, exposed=False)
 
 
 async def _watch_space(config: Config, tell: Tell) -> None:
