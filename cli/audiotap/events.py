@@ -161,10 +161,12 @@ class SessionStatus(msgspec.Struct, frozen=True):
 
 
 class Status(msgspec.Struct, frozen=True, tag="status"):
-    """The answer to `Ask`."""
+    """The answer to `Ask`. `address` is where bots dial, with the secret, and so for `url` and `bot create` alone."""
 
     url: str
     sessions: tuple[SessionStatus, ...]
+    address: str = ""
+    refused: dict[str, int] = {}
 
 
 Event = Heard | Occurred | Speak | Pause | Stop | Fault | Unknown

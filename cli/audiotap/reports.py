@@ -8,12 +8,13 @@ import msgspec
 
 
 class Listening(msgspec.Struct, frozen=True, tag="listening", tag_field="event"):
-    """The port is bound; bots may dial `url`."""
+    """The port is bound; bots may dial `url`. If it is `guarded`, they need what `audiotap url` prints."""
 
     url: str
     host: str
     port: int
     out: str | None
+    guarded: bool = False
 
 
 class Reachable(msgspec.Struct, frozen=True, tag="reachable", tag_field="event"):
@@ -78,6 +79,12 @@ class SessionFinished(msgspec.Struct, frozen=True, tag="session.finished", tag_f
     reason: str
 
 
+class CertificateReloaded(msgspec.Struct, frozen=True, tag="certificate.reloaded", tag_field="event"):
+    """New connections get the certificate that is in the file now."""
+
+    path: str
+
+
 class Odd(msgspec.Struct, frozen=True, tag="warning", tag_field="event"):
     """Something was mended, counted or ignored; the recording goes on."""
 
@@ -94,4 +101,14 @@ class Failed(msgspec.Struct, frozen=True, tag="error", tag_field="event"):
     session: str | None = None
 
 
-Report = Listening | Reachable | SessionStarted | TrackStarted | TrackFinished | SessionFinished | Odd | Failed
+Report = (
+    Listening
+    | Reachable
+    | SessionStarted
+    | TrackStarted
+    | TrackFinished
+    | SessionFinished
+    | CertificateReloaded
+    | Odd
+    | Failed
+)

@@ -40,6 +40,14 @@ def clock(seconds: float) -> str:
     return f"{hours}:{minute:02}:{second:02}" if hours else f"{minute:02}:{second:02}"
 
 
+def without_path(url: str) -> str:
+    """A URL as it may be shown, for its path and its query may be secrets: `wss://host/…`."""
+    scheme, mark, rest = url.partition("://")
+    host, slash, path = rest.partition("/")
+    host = host.rpartition("@")[2].partition("?")[0]
+    return f"{scheme}{mark}{host}{slash}{'…' if path else ''}"
+
+
 def counted(number: int, noun: str) -> str:
     """A number with its noun: `1 gap`, `2 gaps`."""
     return f"{number} {noun}{'' if number == 1 else 's'}"

@@ -9,7 +9,7 @@ import pytest
 
 from audiotap.commands.listen import listen
 from audiotap.net import limits as module
-from audiotap.net.limits import Limits, Refusals
+from audiotap.net.limits import Complaints, Limits
 from audiotap.reports import Odd
 from audiotap.text import parse_size
 
@@ -53,7 +53,7 @@ async def test_a_refusal_is_told_once_a_minute(monkeypatch: pytest.MonkeyPatch) 
         if len(told) == 3:
             third.set()
 
-    refusals = Refusals(tell)
+    refusals = Complaints(tell)
     for _ in range(3):
         refusals.count("no room")
     refusals.count("too long")

@@ -37,7 +37,7 @@ async def tapping(lane: Narrow) -> AsyncIterator[tuple[Tap, str]]:
     """A tap on a port of its own, which pings after a twentieth of a second."""
     tap = Tap(lambda _: None)
     sockets, host, number = await bind("127.0.0.1", 0)
-    port = Port(sockets, tap.connect, tap.ready, tap.calm, Limits(ping=0.05), tap.refusals.count)
+    port = Port(sockets, tap.connect, tap.ready, tap.calm, Limits(ping=0.05), tap.complaints.count)
     tap.start([lane])
     port.start()
     async with asyncio.timeout(20):

@@ -160,6 +160,7 @@ class Place:
             "PYTHONPATH": str(ROOT),
             "AUDIOTAP_RUNTIME_DIR": str(runtime),
             "AUDIOTAP_CONFIG": str(folder / "none.toml"),
+            "AUDIOTAP_STATE_DIR": str(folder / "state"),
             "COLUMNS": "120",
         }
 

@@ -16,6 +16,7 @@ from pathlib import Path
 import trustme
 from tests.scenarios.harness import DEADLINE
 
+SECRET = "a-secret-in-the-path-of-the-tunnel-0123456789"  # noqa: S105 - opens nothing but these tests
 NGROK = """
 echo 't=2026-11-21T09:12:43+0000 lvl=info msg="open config file" path=/root/.config/ngrok/ngrok.yml err=nil'
 echo "t=2026-11-21T09:12:44+0000 lvl=info msg=\\"starting web service\\" obj=web addr=127.0.0.1:4040 allow_hosts=[]"
@@ -63,6 +64,11 @@ class Outside:
         return f"wss://localhost:{self.port}/"
 
     @property
+    def address(self) -> str:
+        """The same with the secret, as bots are told it."""
+        return f"{self.url.rstrip('/')}/{SECRET}"
+
+    @property
     def trust(self) -> ssl.SSLContext:
         """A client's context."""
         context = ssl.create_default_context()
@@ -79,7 +85,7 @@ class Outside:
         program.write_text(f'#!/bin/sh\necho "$$ $*" >> "$0.started"\n{script or TELLING[name]}')
         program.chmod(0o755)
         path = f"{self.bin}{os.pathsep}{os.environ['PATH']}"
-        return self.environment | {"PATH": path, "URL": f"https://localhost:{self.port}"}
+        return self.environment | {"PATH": path, "URL": f"https://localhost:{self.port}", "AUDIOTAP_SECRET": SECRET}
 
     def started(self, name: str) -> list[tuple[int, str]]:
         """The ids and the arguments of a fake's processes so far."""

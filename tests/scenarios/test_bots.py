@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import re
 import signal
 import socket
 import threading
@@ -381,6 +382,43 @@ async def test_a_bot_for_the_listener(place: Place, server: HTTPServer) -> None:
     listener = await place.listen()
     assert_clear(await place.run("bot", "create", MEETING, "--provider", "recall"), 2, listener.url)
     assert asked(server) == []
+
+
+async def test_the_public_url_of_the_listener(place: Place) -> None:
+    """`audiotap url` prints it with the secret, also inside what is pasted; neither status nor events have that."""
+    listener = await place.listen("--public-url", f"{PUBLIC}audio")
+    ended = await place.run("url")
+    assert re.fullmatch(rf"{PUBLIC}audio/[\w-]{{43}}\n", ended.out.decode())
+    for provider in PROVIDERS:
+        pasted = await place.run("url", "--for", provider)
+        assert f'"url": "{ended.out.decode().strip()}"' in pasted.out.decode()
+    (status,) = (await place.run("status", "--json")).json
+    assert status["url"] == listener.url
+    assert ended.out.decode().strip() not in str(status)
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+async def test_a_bot_for_the_public_listener(place: Place, server: HTTPServer, provider: str) -> None:
+    """Without --url the bot gets the listener's address with its secret, which nothing that is printed repeats."""
+    takes(server, provider)
+    await place.listen("--public-url", PUBLIC)
+    url = (await place.run("url")).out.decode().strip()
+    ended = await place.run("bot", "create", MEETING, "--provider", provider)
+
+    assert ended.status == 0
+    assert f"'{url}'" in str(body(server))
+    assert url.rpartition("/")[2] not in ended.out.decode() + ended.err
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+async def test_a_provider_that_repeats_the_address(place: Place, server: HTTPServer, provider: str) -> None:
+    """Its words are shown without the secret."""
+    await place.listen("--public-url", PUBLIC)
+    url = (await place.run("url")).out.decode().strip()
+    server.expect_request(BOTS[provider]).respond_with_json({"error": f"{url} is odd"}, 400)
+    ended = await place.run("bot", "create", MEETING, "--provider", provider)
+    assert_clear(ended, 5, "tunnel.example/[path] is odd")
+    assert url not in ended.err
 
 
 @pytest.mark.parametrize("provider", PROVIDERS)

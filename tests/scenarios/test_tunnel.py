@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from tests.scenarios.harness import Listener, Place, assert_same, attendee, ramp
-from tests.scenarios.outside import NGROK, TELLING, Outside, alive, gone, outside
+from tests.scenarios.outside import NGROK, SECRET, TELLING, Outside, alive, gone, outside
 from websockets.asyncio.client import connect
 
 from audiotap.commands.listen import Tunnel
@@ -49,12 +49,12 @@ async def test_tunnel_is_started_tried_told_and_stopped(place: Place, world: Out
     listener = await tunnelled(place, world, name)
 
     told = await listener.event("reachable")
-    assert (told["url"], told["tunnel"]) == (world.url, name)
+    assert (told["url"], told["tunnel"]) == (world.address, name)
     assert told["round_trip"] > 0
-    assert told["subscriptions"]["attendee"]["websocket_settings"]["audio"]["url"] == world.url
+    assert told["subscriptions"]["attendee"]["websocket_settings"]["audio"]["url"] == world.address
     ((number, typed),) = world.started(name)
     assert typed == TYPED[name].format(listener.port)
-    assert (await place.run("url")).out.decode() == f"{world.url}\n"
+    assert (await place.run("url")).out.decode() == f"{world.address}\n"
     assert json.loads((await place.run("url", "--for", "attendee")).out) == told["subscriptions"]["attendee"]
 
     assert (await listener.stop()).status == 130
@@ -65,7 +65,7 @@ async def test_tunnel_is_started_tried_told_and_stopped(place: Place, world: Out
 async def test_bot_is_recorded_through_a_tunnel(place: Place, world: Outside) -> None:
     """What a bot says at the public URL is what is recorded; the trial before left no trace."""
     listener = await tunnelled(place, world)
-    async with connect(world.url, ssl=world.trust) as bot:
+    async with connect(world.address, ssl=world.trust) as bot:
         await bot.send(attendee(ramp(1), 1.0))
         await listener.event("track.started")
     ended = await listener.stop()
@@ -78,7 +78,7 @@ async def test_bot_is_recorded_through_a_tunnel(place: Place, world: Outside) ->
 async def test_several_workers_have_one_tunnel(place: Place, world: Outside) -> None:
     """The front starts it, and says where bots dial."""
     listener = await tunnelled(place, world, "cloudflared", "", "--workers", "2")
-    assert (await place.run("url")).out.decode() == f"{world.url}\n"
+    assert (await place.run("url")).out.decode() == f"{world.address}\n"
     ((number, _),) = world.started("cloudflared")
     await listener.stop()
     assert not alive(number)
@@ -88,9 +88,9 @@ async def test_plain_lines_can_be_pasted(place: Place, world: Outside) -> None:
     """Without `--json` the URL, its trial and the JSON for a bot are lines on stderr."""
     listener = await place.start("listen", "--port", 0, "--tunnel", "ngrok", environment=world.tunnel("ngrok"))
     world.lead_to(int((await listener.says(r"listening on ws://127\.0\.0\.1:(\d+)"))[1]))
-    await listener.says(rf"reachable through ngrok at {world.url}: a frame took \d+ ms there and back\n")
+    await listener.says(rf"reachable through ngrok at {world.address}: a frame took \d+ ms there and back\n")
     pasted = await listener.says(r"for a bot of attendee: (\{.*\})\n")
-    assert json.loads(pasted[1])["websocket_settings"]["audio"]["url"] == world.url
+    assert json.loads(pasted[1])["websocket_settings"]["audio"]["url"] == world.address
     await listener.stop()
 
 
@@ -118,7 +118,7 @@ async def test_waiting_for_a_tunnel_can_be_ended(place: Place, world: Outside) -
     """A tunnel that says nothing does not hold up Ctrl-C, and ends with us."""
     silent = "echo 'Funnel is not enabled on your tailnet.'\nexec sleep 600"
     listener = await place.listen("--tunnel", "tailscale", environment=world.tunnel("tailscale", silent))
-    async with connect(listener.url) as bot:
+    async with connect(f"{listener.url}/{SECRET}") as bot:
         await bot.send(attendee(ramp(1), 1.0))
         await listener.event("track.started")
     assert (await listener.stop()).status == 0
@@ -128,7 +128,7 @@ async def test_waiting_for_a_tunnel_can_be_ended(place: Place, world: Outside) -
 async def test_tunnel_that_dies_is_started_again(place: Place, world: Outside) -> None:
     """It is told, the next one is tried again, and the recording goes on all the while."""
     listener = await tunnelled(place, world)
-    async with connect(listener.url) as bot:
+    async with connect(f"{listener.url}/{SECRET}") as bot:
         await bot.send(attendee(ramp(1), 1.0))
         await listener.event("track.started")
         os.kill(world.started("ngrok")[0][0], signal.SIGKILL)
@@ -147,7 +147,7 @@ async def test_new_url_after_a_death_is_warned_of(place: Place, world: Outside) 
     listener = await tunnelled(place, world, "ngrok", flaky)
     os.kill(world.started("ngrok")[0][0], signal.SIGKILL)
     await listener.until(lambda: any("another URL" in one for one in listener.warnings()) or None, "a warning")
-    assert (await place.run("url")).out.decode() == "wss://127.0.0.2:1/\n"
+    assert (await place.run("url")).out.decode() == f"wss://127.0.0.2:1/{SECRET}\n"
     await listener.stop()
 
 

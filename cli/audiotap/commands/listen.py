@@ -92,6 +92,41 @@ def listen(
             max=32767,
         ),
     ] = None,
+    public_url: Annotated[
+        str,
+        typer.Option(
+            help="Where bots reach this port from elsewhere, such as wss://YOUR-TUNNEL-HOST/; for audiotap url."
+        ),
+    ] = "",
+    secret: Annotated[
+        str,
+        typer.Option(
+            help="The last part of the address, without which nobody is let in; better in AUDIOTAP_SECRET, since all "
+            "see flags (default: one that is made and kept, where others can reach the port)."
+        ),
+    ] = "",
+    no_secret: Annotated[
+        bool, typer.Option("--no-secret", help="Let everybody in, or everybody whom Recall's secrets let in.")
+    ] = False,
+    recall_secret_file: Annotated[
+        Path | None,
+        typer.Option(
+            help="File with Recall's secrets (whsec_…), one per line, to check signatures; or AUDIOTAP_RECALL_SECRET.",
+            show_default=False,
+        ),
+    ] = None,
+    allow_origin: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A web page's origin that may connect, such as https://HOST; repeatable.", show_default=False
+        ),
+    ] = None,
+    tls_cert: Annotated[
+        Path | None, typer.Option(help="Certificate chain in PEM: the port speaks TLS.", show_default=False)
+    ] = None,
+    tls_key: Annotated[
+        Path | None, typer.Option(help="Its key in PEM (default: in the same file).", show_default=False)
+    ] = None,
     workers: Annotated[
         int,
         typer.Option(
@@ -182,9 +217,16 @@ def listen(
     Attendee and Recall bots are told apart by what they say. Every session becomes a folder with one WAV per track and
     a manifest; Ctrl-C finishes all files.
 
+    On 127.0.0.1 everybody is let in who can reach it; with another --host or a --public-url, only who knows the address
+    that audiotap url prints.
+
     Examples:
 
       audiotap listen
+
+      audiotap listen --public-url wss://YOUR-TUNNEL-HOST/
+
+      audiotap listen --host 0.0.0.0 --tls-cert fullchain.pem --tls-key privkey.pem
 
       audiotap listen --port 9000 --out /data/calls --json
 
@@ -193,8 +235,10 @@ def listen(
       audiotap listen --stdout | ffplay -f s16le -ar 16000 -
     """
     from audiotap.jobs import listen as job
+    from audiotap.net.admission import Rules
     from audiotap.net.limits import Limits
     from audiotap.net.listener import Config
+    from audiotap.net.peer import is_loopback
     from audiotap.sinks.recording import Policy
 
     mode = output.resolved(json=json)
@@ -204,6 +248,16 @@ def listen(
         raise UsageError("--track chooses what --stdout writes", "add --stdout")
     if stdout and workers > 1:
         raise UsageError("--stdout is for one process", "leave --workers out, or --stdout")
+    if tls_key is not None and tls_cert is None:
+        raise UsageError("--tls-key without --tls-cert", "give both")
+    if tls_cert is not None and workers > 1:
+        raise UsageError("--workers cannot hand TLS over", "put a proxy with TLS in front, or leave --workers out")
+    if public_url:
+        _check_public(public_url)
+    if public_url and tunnel is not None:
+        raise UsageError("--tunnel has a URL of its own", "leave --public-url out, or --tunnel")
+    exposed = bool(public_url) or tunnel is not None or not is_loopback(host)
+    recall = _recall_secrets(recall_secret_file)
     config = Config(
         Policy(out, format.value, durable, max_disk),
         host,
@@ -227,8 +281,54 @@ def listen(
             max_per_connection,
             max_tracks,
         ),
+        Rules(
+            _secret(secret, unwanted=no_secret, needed=exposed or bool(recall)),
+            recall,
+            tuple(allow_origin or ()),
+            settings.state_folder() / "replays" if recall else None,
+        ),
+        public_url,
+        exposed,
+        (tls_cert, tls_key) if tls_cert is not None else None,
     )
     raise typer.Exit(job.listen(config, mode, workers, tunnel.value if tunnel else ""))
+
+
+def _secret(given: str, *, unwanted: bool, needed: bool) -> str:
+    """The last part of the address; empty where there is to be none."""
+    from audiotap.jobs.secret import checked, kept
+
+    if unwanted:
+        if given:
+            raise UsageError("--secret and --no-secret exclude each other", "leave one of them out")
+        return ""
+    chosen = given or settings.secret()
+    if chosen:
+        return checked(chosen)
+    return kept(settings.state_folder()) if needed else ""
+
+
+def _recall_secrets(file: Path | None) -> tuple[str, ...]:
+    """Those of the environment, and those in a file."""
+    try:
+        text = file.read_text("utf-8") if file is not None else ""
+    except (OSError, UnicodeError) as error:
+        raise UsageError(
+            f"cannot read {file}: {error}", "--recall-secret-file wants a file with a secret per line"
+        ) from error
+    found = tuple(f"{settings.recall_secrets()} {text}".replace(",", " ").split())
+    if file is not None and not text.strip():
+        raise UsageError(f"{file} holds no secret", "copy it from Recall's dashboard: whsec_…")
+    return found
+
+
+def _check_public(url: str) -> None:
+    """UsageError for what is no websocket URL, or has more than a path behind it."""
+    from audiotap.net.peer import check_url
+
+    check_url(url)
+    if any(mark in url for mark in "?#@"):
+        raise UsageError("--public-url is a host and a path only", "write it as wss://HOST/, without the secret")
 
 
 def _attendee() -> Access | None:

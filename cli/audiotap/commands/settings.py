@@ -38,6 +38,26 @@ def control_folder() -> Path:
     return Path(tempfile.gettempdir()) / f"audiotap-{os.getuid()}"
 
 
+def state_folder() -> Path:
+    """Where what outlives a listener is kept: AUDIOTAP_STATE_DIR, or the user's own folder for that."""
+    override = os.environ.get("AUDIOTAP_STATE_DIR")
+    if override:
+        return Path(override)
+    from platformdirs import user_state_path
+
+    return user_state_path("audiotap")
+
+
+def secret() -> str:
+    """The secret in the listener's address, if the user chose it."""
+    return os.environ.get("AUDIOTAP_SECRET", "").strip()
+
+
+def recall_secrets() -> str:
+    """The secrets with which Recall signs, apart by spaces or commas."""
+    return os.environ.get("AUDIOTAP_RECALL_SECRET", "")
+
+
 def invocation() -> str:
     """How the user started us, for hints that can be pasted."""
     return os.environ.get("AUDIOTAP_INVOKED_AS", "audiotap")

@@ -6,12 +6,13 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import soundfile
 import typer
 
 from audiotap.audio import Chunk
 from audiotap.errors import AudiotapError, InterruptedRunError, NobodyError, UsageError
-from audiotap.events import Finished, Pause, SessionStatus
+from audiotap.events import Finished, Pause, SessionStatus, Status
 from audiotap.jobs.output import emit, talk
 from audiotap.jobs.progress import SpeakProgress
 from audiotap.jobs.running import Signals, run
@@ -61,16 +62,22 @@ def status(folder: Path, port: int | None, *, json: bool) -> None:
     """List listeners and sessions on stdout; NobodyError when there is no listener."""
     running = [status for _, status in run(statuses(folder, port))]
     if json:
-        emit(running)
+        emit([_told(one) for one in running])
     if not running:
         raise NobodyError("no listener is running", "start one: audiotap listen")
     if json:
         return
     for one in running:
-        typer.echo(f"{one.url}: {counted(len(one.sessions), 'session')}")
+        refused = sum(one.refused.values())
+        typer.echo(f"{one.url}: {counted(len(one.sessions), 'session')}{f', {refused} refused' if refused else ''}")
         for session in one.sessions:
             for line in _session_lines(session):
                 typer.echo(line)
+
+
+def _told(status: Status) -> dict[str, object]:
+    """All but the address, which has the secret."""
+    return {name: value for name, value in msgspec.structs.asdict(status).items() if name != "address"}
 
 
 def source(file: str, raw: int | None) -> Iterator[Chunk]:

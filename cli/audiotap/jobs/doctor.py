@@ -102,7 +102,7 @@ async def _examined(subject: Subject, show: Callable[[Finding], None]) -> list[F
 async def _addressed(subject: Subject) -> Subject:
     """With the public URL of the listener that runs, where none was given."""
     running = await statuses(subject.control, subject.port)
-    known = next((status.url for _, status in running if status.url.startswith("wss:")), "")
+    known = next((status.address for _, status in running if status.url.startswith("wss:")), "")
     return msgspec.structs.replace(subject, public_url=subject.public_url or known)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import resource
+import sys
 from pathlib import Path
 
 import msgspec
@@ -38,6 +39,8 @@ async def _listen(config: Config, mode: Output, tunnel: str) -> Exit:
     signals = Signals()
     with show(mode) as shown:
         async with listening(config, shown.tell, shown.watchers) as listener:
+            if config.tls is not None and not _has_terminal():
+                signals.reload = listener.reload
             await shown.during(first_of(_reachable(listener, tunnel, shown), signals.asked.wait()))
     return _status(listener, signals)
 
@@ -66,6 +69,11 @@ def _status(listener: Listener | Front, signals: Signals) -> Exit:
     if not listener.recorded and signals.name == "SIGINT":
         return Exit.INTERRUPTED
     return Exit.OK
+
+
+def _has_terminal() -> bool:
+    """Whether a hang-up is that of somebody's terminal, and not a service manager's word for reloading."""
+    return any(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stderr))
 
 
 def _check_out(out: Path) -> None:

@@ -10,6 +10,7 @@ import msgspec
 import typer
 
 from audiotap.reports import (
+    CertificateReloaded,
     Failed,
     Listening,
     Odd,
@@ -57,7 +58,8 @@ def lines(report: Report) -> list[str]:  # noqa: PLR0911 - one return per kind o
     """A report in words; everything that came over the network is made printable."""
     match report:
         case Listening():
-            return [f"listening on {report.url}, recording to {printable(report.out or 'nowhere')}"]
+            told = [f"listening on {report.url}, recording to {printable(report.out or 'nowhere')}"]
+            return told + (["  bots are let in with the address that audiotap url prints"] if report.guarded else [])
         case Reachable():
             return list(_reachable(report))
         case SessionStarted():
@@ -70,6 +72,8 @@ def lines(report: Report) -> list[str]:  # noqa: PLR0911 - one return per kind o
             return told + ([f"  play it: {printable(report.play)}"] if report.play else [])
         case SessionFinished():
             return [_finished(report)]
+        case CertificateReloaded():
+            return [f"the certificate is now what {printable(report.path)} holds"]
         case Odd():
             where = ": ".join(printable(part) for part in (report.session, report.track) if part)
             return [f"warning: {where + ': ' if where else ''}{printable(report.message)}"]

@@ -27,17 +27,24 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
 
 
 class Signals:
-    """INT, TERM and HUP: the first one sets `asked`, a second one ends the process at once, after `at_last`."""
+    """INT, TERM and HUP: the first one sets `asked`, a second one ends the process at once, after `at_last`.
+
+    With `reload`, HUP asks for that instead.
+    """
 
     def __init__(self) -> None:
         self.asked = asyncio.Event()
         self.name = ""
         self.at_last: Callable[[], None] = lambda: None
+        self.reload: Callable[[], None] | None = None
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)):
             loop.add_signal_handler(number, self._ask, signal.Signals(number))
 
     def _ask(self, number: signal.Signals) -> None:
+        if number.name == "SIGHUP" and self.reload is not None:
+            self.reload()
+            return
         if self.asked.is_set():
             self.at_last()
             if sys.stderr.isatty():

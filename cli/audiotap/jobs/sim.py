@@ -16,6 +16,7 @@ from audiotap.net.line import Retry
 from audiotap.net.peer import check_url
 from audiotap.net.simulator import RETRIES, Outcome, Script, SimulatedBot, Voice
 from audiotap.reading import read_all
+from audiotap.text import without_path
 
 RATES = {"attendee": Attendee.rates, "recall": (RATE,)}
 FIRST_ID = 100
@@ -24,7 +25,7 @@ FIRST_ID = 100
 def bot(script: Script, *, json: bool) -> Exit:
     """Run a bot to its end, or until a signal. UsageError for a bad URL, NobodyError when nobody ever answered."""
     check_url(script.url)
-    talk(f"{script.provider} bot {script.id}: {len(script.voices)} participant(s), dialling {script.url}")
+    talk(f"{script.provider} bot {script.id}: {len(script.voices)} participant(s), dialling {without_path(script.url)}")
     outcome = run(_run(script))
     if json:
         emit(outcome)

@@ -9,6 +9,7 @@ import msgspec
 
 from audiotap.errors import UsageError
 from audiotap.net.rest import Rest, Streams, unreachable, with_path
+from audiotap.text import without_path
 
 MIXED_RATES = (8000, 16000, 24000)
 SEPARATE_RATES = (8000, 16000)
@@ -43,7 +44,7 @@ class AttendeeRest(Rest):
     def subscription(cls, streams: Streams) -> dict[str, Any]:
         """`websocket_settings`; equal urls share one connection."""
         if not streams.url.lower().startswith("wss://"):
-            raise unreachable(f"Attendee takes wss:// only, and {streams.url} is not that", streams.url)
+            raise unreachable(f"Attendee takes wss:// only, and {without_path(streams.url)} is not that", streams.url)
         _check_rate(streams)
         stream = {"url": with_path(streams.url), "sample_rate": streams.rate}
         threshold = {} if streams.threshold is None else {"threshold": streams.threshold}

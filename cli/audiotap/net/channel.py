@@ -55,6 +55,12 @@ class Settled(msgspec.Struct, frozen=True, tag="worker.settled", tag_field="even
     """Everything was handed over that had to be."""
 
 
+class Refused(msgspec.Struct, frozen=True, tag="worker.refused", tag_field="event"):
+    """Somebody was not let in; the name of a `Refusal`."""
+
+    kind: str
+
+
 class Levels(msgspec.Struct, frozen=True, tag="worker.levels", tag_field="event"):
     """What the worker's meter shows."""
 
@@ -77,7 +83,7 @@ class Ended(msgspec.Struct, frozen=True, tag="worker.ended", tag_field="event"):
 
 
 Order = Setup | Settle | Finish
-Word = Report | Settled | Levels | Broken | Ended
+Word = Report | Settled | Refused | Levels | Broken | Ended
 
 
 def _path_out(value: Any) -> Any:

@@ -44,7 +44,7 @@ class Limits(msgspec.Struct, frozen=True):
         )
 
 
-class Refusals:
+class Complaints:
     """What was not taken, counted by kind and told of at most once a minute each. For the event loop's thread."""
 
     def __init__(self, tell: Callable[[Odd], None]) -> None:

@@ -11,6 +11,7 @@ from websockets.exceptions import ConnectionClosed
 
 from audiotap.errors import NobodyError
 from audiotap.net.peer import dial
+from audiotap.text import without_path
 
 MAX_INCOMING = 1024 * 1024
 """What Attendee's client takes in one message; a larger one closes the connection with 1009."""
@@ -103,7 +104,7 @@ class Line:
 
     async def _dial(self) -> ClientConnection:
         if asyncio.get_running_loop().time() < self._away_until:
-            raise NobodyError(f"cannot connect to {self._url}: the network is away (simulated)")
+            raise NobodyError(f"cannot connect to {without_path(self._url)}: the network is away (simulated)")
         return await dial(self._url, max_size=MAX_INCOMING)
 
     async def _stay(self, connection: ClientConnection) -> None:

@@ -15,18 +15,23 @@ from typing import Protocol
 import msgspec
 
 from audiotap.dialects import REGISTER
+from audiotap.errors import MachineError
+from audiotap.net.admission import Admission, Refusal, Rules
 from audiotap.net.control import control_path, control_server, serve
 from audiotap.net.disk import keep_syncing, watch_space
+from audiotap.net.door import Door
 from audiotap.net.handover import Handed, Handover
 from audiotap.net.lanes import LIMIT, BatchLane, DirectLane, Lane
 from audiotap.net.limits import Limits
 from audiotap.net.names import keep_naming
 from audiotap.net.peer import bind
 from audiotap.net.port import Port
+from audiotap.net.refusals import Refusals
 from audiotap.net.rest import Access
 from audiotap.net.tap import Tap, Tell
+from audiotap.net.tls import Certificate
 from audiotap.recovery import left_open
-from audiotap.reports import Listening, Odd, Report
+from audiotap.reports import CertificateReloaded, Listening, Odd, Report
 from audiotap.sinks.base import Sink
 from audiotap.sinks.recording import Policy, Recorder
 from audiotap.sinks.stream import PcmStream
@@ -53,6 +58,32 @@ class Config(msgspec.Struct, frozen=True):
     attendee: Access | None = None
     """Who is asked for the names of participants in Attendee's meetings."""
     limits: Limits = Limits()
+    rules: Rules = Rules()
+    public: str = ""
+    """The URL by which bots elsewhere reach the port, without the secret."""
+    exposed: bool = False
+    """Whether others than this machine's users can reach the port."""
+    tls: tuple[Path, Path | None] | None = None
+    """The certificate and its key."""
+
+    def url(self, host: str, port: int) -> str:
+        """What was bound."""
+        return f"{'ws' if self.tls is None else 'wss'}://{host}:{port}"
+
+    def address(self, url: str) -> str:
+        """Where bots dial, with the secret."""
+        base = self.public or url
+        return f"{base.rstrip('/')}/{self.rules.secret}" if self.rules.secret else base
+
+    def announced(self, url: str, port: int) -> list[Report]:
+        """What is told when bots may dial."""
+        listening = Listening(url, self.host, port, str(self.recording.out), not self.rules.open)
+        return [listening, OPEN] if self.exposed and self.rules.open else [listening]
+
+
+OPEN = Odd(
+    "everybody who finds this port is let in and recorded; leave --no-secret out to have a secret in its address"
+)
 
 
 class Seat(Protocol):
@@ -63,6 +94,9 @@ class Seat(Protocol):
     control: Path | None
     handover: Handover
 
+    def refused(self, refusal: Refusal) -> None:
+        """Somebody was not let in."""
+
     async def settle(self) -> None:
         """Nobody new is taken here; returns when that holds for all workers."""
 
@@ -70,16 +104,38 @@ class Seat(Protocol):
 class Listener:
     """A listener that is running."""
 
-    def __init__(self, tap: Tap, recorder: Recorder, recording: BatchLane) -> None:
+    def __init__(
+        self,
+        tap: Tap,
+        recorder: Recorder,
+        recording: BatchLane,
+        tell: Tell,
+        certificate: Certificate | None,
+        address: Callable[[str], str],
+    ) -> None:
         self.tap = tap
+        self._tell = tell
+        self._certificate = certificate
+        self._address = address
         self.url = tap.url
         self._recorder = recorder
         self._recording = recording
 
     def publish(self, url: str) -> str:
-        """Let bots dial a URL that leads here from outside; what they are to be told."""
-        self.tap.url = url
-        return url
+        """Let bots dial a URL that leads here from outside; what they are to be told, with the secret."""
+        self.tap.url, self.tap.address = url, self._address(url)
+        return self.tap.address
+
+    def reload(self) -> None:
+        """Take the certificate as its files are now; what cannot be used is told, and the old one stays."""
+        if self._certificate is None:
+            return
+        try:
+            self._certificate.load()
+        except MachineError as error:
+            self._tell(Odd(f"{error.message}; the old one stays"))
+        else:
+            self._tell(CertificateReloaded(str(self._certificate.chain)))
 
     @property
     def recorded(self) -> bool:
@@ -107,23 +163,30 @@ async def listening(
     handover = seat.handover if seat is not None else None
     tap = Tap(tell, config.linger, config.threshold, handover, config.limits)
     recorder = Recorder(config.recording, aloud)
+    admission = Admission(config.rules)
+    certificate = Certificate(*config.tls) if config.tls is not None else None
     async with AsyncExitStack() as stack:
         sockets, host, port = seat.bound if seat is not None else await bind(config.host, config.port)
-        server = Port(sockets, tap.connect, tap.ready, tap.calm, config.limits, tap.refusals.count)
+        refusals = Refusals(tell)
+        stack.callback(refusals.close)
+        door = Door(admission, seat.refused if seat is not None else refusals.count, certificate)
+        server = Port(sockets, tap.connect, tap.ready, tap.calm, config.limits, tap.complaints.count, door)
         stack.push_async_callback(server.close)
-        tap.url = f"ws://{host}:{port}"
+        tap.url = config.url(host, port)
+        tap.address, tap.refused = config.address(tap.url), refusals.counts
         if control := _control(config, port, seat):
             await stack.enter_async_context(control_server(control, partial(serve, tap)))
         recording = BatchLane(recorder, "the recording", aloud, config.buffer)
         tap.start([recording, *_lookers_on(config, watchers, aloud)])
         server.start()
-        tell(Listening(tap.url, config.host, port, str(config.recording.out)))
+        for report in config.announced(tap.url, port):
+            tell(report)
         _resume(config, recorder, tap, tell)
         if seat is not None:
             seat.handover.start(partial(_adopt, server, tap))
         stack.enter_context(_chores(config, tap, recorder, recording, tell))
         try:
-            yield Listener(tap, recorder, recording)
+            yield Listener(tap, recorder, recording, tell, certificate, config.address)
         finally:
             if seat is not None:
                 server.settle()

@@ -7,6 +7,7 @@ import errno
 import os
 import socket
 from collections.abc import Awaitable, Callable
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from websockets.exceptions import InvalidHandshake, InvalidURI
 from websockets.uri import parse_uri
 
 from audiotap.errors import MachineError, NobodyError, UsageError
+from audiotap.text import without_path
 
 MAX_MESSAGE = 16 * 1024 * 1024
 """Bytes of one incoming message; a minute of audio fits."""
@@ -123,6 +125,14 @@ async def dial_control(path: Path) -> ClientConnection:
     return connection
 
 
+def is_loopback(host: str) -> bool:
+    """Whether an address to listen on is for this machine alone."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
 def check_url(url: str) -> None:
     """UsageError for what is no websocket URL."""
     try:
@@ -136,4 +146,4 @@ async def dial(url: str, *, max_size: int = MAX_MESSAGE) -> ClientConnection:
     try:
         return await connect(url, max_size=max_size, ping_interval=None)
     except (OSError, InvalidHandshake, TimeoutError, EOFError) as error:
-        raise NobodyError(f"cannot connect to {url}: {error}", "is the server running there?") from error
+        raise NobodyError(f"cannot connect to {without_path(url)}: {error}", "is the server running there?") from error

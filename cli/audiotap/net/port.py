@@ -17,12 +17,15 @@ from typing import Protocol
 import msgspec
 from websockets.exceptions import PayloadTooBig, ProtocolError
 from websockets.frames import CloseCode, Frame, Opcode
-from websockets.http11 import Request
+from websockets.http11 import Request, Response
 from websockets.protocol import SEND_EOF, State
 from websockets.server import ServerProtocol
 
+from audiotap.net.admission import Refusal
+from audiotap.net.door import Door
 from audiotap.net.frames import frame_end, take_texts
 from audiotap.net.limits import Limits
+from audiotap.net.tls import RECORD, RefusedError, TlsSocket
 
 TICK = 0.02
 """Seconds between two looks at all sockets: invisible to a recording, a meter and a person."""
@@ -49,6 +52,8 @@ IDLE = "a connection was ended: it said nothing for --idle-timeout"
 TOO_MANY = "a connection was refused: there are as many as --max-connections, or as files may be open, allows"
 TOO_MANY_OF_ONE = "a connection was refused: its address has as many as --max-per-address allows"
 NO_DESCRIPTOR = "connections wait: this system lets nobody open more files"
+TLS_HELLO = b"\x16\x03"
+"""How who speaks TLS begins."""
 
 
 class Receiver(Protocol):
@@ -80,6 +85,7 @@ class Peer:
         self.spoke_at = 0.0
         self.address = address
         self._sock = sock
+        self._spare = RECORD if isinstance(sock, TlsSocket) else 1
         self._port = port
         self._protocol = ServerProtocol(max_size=port.limits.message, state=state)
         self._longest = port.limits.message
@@ -183,6 +189,9 @@ class Peer:
             size = self._sock.recv_into(room)
         except (BlockingIOError, InterruptedError):
             return False
+        except RefusedError as error:
+            self._port.door.refused(error.refusal)
+            size = 0
         except OSError:
             size = 0
         if not size:
@@ -198,7 +207,7 @@ class Peer:
                 self._cut(memoryview(self._pending))
             else:
                 self._weigh()
-        return size == len(room)
+        return size > len(room) - self._spare
 
     def _cut(self, data: memoryview) -> None:
         """Take whole frames out of bytes, keep the rest for the next ones, and hand on what they said."""
@@ -298,6 +307,10 @@ class Peer:
     def _take_request(self, data: memoryview) -> int:
         """Answer a request when all of it is there."""
         request = bytes(data)
+        if request.startswith(TLS_HELLO):
+            self._port.door.refused(Refusal.TLS)
+            self.abort()
+            return 0
         end = request.find(b"\r\n\r\n") + 4
         if end < 4:
             self._needed = len(data) + 1
@@ -312,12 +325,18 @@ class Peer:
         self._protocol.receive_data(bytes(data))
         for event in self._protocol.events_received():
             if isinstance(event, Request):
-                self._protocol.send_response(self._protocol.accept(event))
+                self._protocol.send_response(self._answer(event))
                 if self.open:
                     self._receiver = self._port.welcome(self)
             elif isinstance(event, Frame) and event.opcode in {Opcode.TEXT, Opcode.BINARY, Opcode.CONT}:
                 self._gather(event)
         self._pass_on()
+
+    def _answer(self, request: Request) -> Response:
+        refusal = self._port.door.refuses(request)
+        if refusal is None:
+            return self._protocol.accept(request)
+        return self._protocol.reject(refusal.status, f"{refusal.answer}\n")
 
     def _gather(self, frame: Frame) -> None:
         """Join the frames of a message; only their bytes are kept, since there may be millions of them."""
@@ -359,7 +378,8 @@ def _frame(wire: str | bytes) -> Frame:
 
 
 class Port:
-    """A port and the peers that dialled it. `connect` is asked for each peer's receiver, `ready` whether to read.
+    """A port and the peers that dialled it. `connect` is asked for each peer's receiver, `ready` whether to read,
+    and the `door` whom to let in.
 
     Where more was sent than was read at once, the next look is at once if it is `calm`, and else after a tick.
     `refuse` is told, in one of a few sentences, of each connection that is refused, or ended for what it does.
@@ -374,10 +394,12 @@ class Port:
         calm: Callable[[], bool],
         limits: Limits,
         refuse: Callable[[str], None],
+        door: Door | None = None,
     ) -> None:
         self.sockets = sockets
         self.limits = limits
         self.refuse = refuse
+        self.door = door or Door()
         self._connect = connect
         self._ready = ready
         self._calm = calm
@@ -481,10 +503,13 @@ class Port:
                 self._loop.call_later(CLOSING, self._accept_again, listening)
                 break
             network = _network(sock)
-            if self._has_room(network):
-                peer = self._add(sock, network, State.CONNECTING)
+            if not self._has_room(network):
+                sock.close()
+                continue
+            try:
+                peer = self._add(self.door.take(sock), network, State.CONNECTING)
                 self._loop.call_later(self.limits.handshake, self._hurry, peer)
-            else:
+            except OSError:
                 sock.close()
         self._go()
 

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
+import msgspec
 from websockets.asyncio.client import ClientConnection
 from websockets.asyncio.connection import Connection
 from websockets.exceptions import ConnectionClosed
@@ -26,10 +27,10 @@ from audiotap.net.tasks import first_of
 
 
 class Relay:
-    """One listener in front of several. `paths` are the workers' own control sockets."""
+    """One listener in front of several: `itself` but for the sessions. `paths` are the workers' own control sockets."""
 
-    def __init__(self, url: str, paths: Sequence[Path]) -> None:
-        self.url = url
+    def __init__(self, itself: Status, paths: Sequence[Path]) -> None:
+        self.itself = itself
         self._paths = paths
 
     async def serve(self, connection: Connection) -> None:
@@ -63,7 +64,8 @@ class Relay:
     async def status(self) -> Status:
         """How everything stands; a worker that is being started again has nothing to say."""
         told = await asyncio.gather(*map(_status, self._paths))
-        return Status(self.url, tuple(session for status in told if status for session in status.sessions))
+        sessions = tuple(session for status in told if status for session in status.sessions)
+        return msgspec.structs.replace(self.itself, sessions=sessions)
 
 
 async def _status(path: Path) -> Status | None:

@@ -81,7 +81,7 @@ async def bots_url(folder: Path, port: int | None) -> str:
     """Where bots dial the listener that runs; NobodyError when none does, UsageError when several do."""
     running = await statuses(folder, port)
     chosen = _choose(running, Target(folder, port))
-    return next(status.url for one, status in running if one is chosen)
+    return next(status.address for one, status in running if one is chosen)
 
 
 async def bots_heard(provider: str, folder: Path, port: int | None, bot: str) -> list[str]:

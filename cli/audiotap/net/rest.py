@@ -26,6 +26,9 @@ T = TypeVar("T")
 MOST_SAID = 300
 """Characters of a provider's own words that an error repeats."""
 HIDDEN = "[key]"
+HIDDEN_PATH = "[path]"
+SECRET = 16
+"""Characters from which on a path may be a secret."""
 WAITABLE = frozenset({429, 503, 507})
 """Answers that mean that nothing was done, so that asking again after `Retry-After` is safe."""
 TROUBLE = "it has trouble right now: try again in a while"
@@ -104,6 +107,7 @@ class Rest(ABC):
     def __init__(self, access: Access, tell: Callable[[str], None] = lambda _: None) -> None:
         self.base = _checked_base(self.address(access.api) if access.api else self.home)
         self._key = self._checked_key(access.key)
+        self._path = ""
         self._timeout = access.timeout
         self._tell = tell
         self._client: httpx2.AsyncClient | None = None
@@ -125,6 +129,7 @@ class Rest(ABC):
 
     async def create(self, meeting: str, name: str, streams: Streams) -> Created:
         """Send a bot into a meeting."""
+        self._path = urlsplit(streams.url).path.strip("/")
         body = {"meeting_url": meeting, "bot_name": name} | self.subscription(streams) | self.extras()
         return await self.ask(Created, "POST", self.bots, body)
 
@@ -221,8 +226,11 @@ class Rest(ABC):
         )
 
     def _clean(self, text: str) -> str:
-        """Foreign words as one line, and without the key."""
-        words = printable(" ".join(text.replace(self._key, HIDDEN).split()))
+        """Foreign words as one line, without the key, and without the path by which our listener knows its bots."""
+        known = text.replace(self._key, HIDDEN)
+        if len(self._path) >= SECRET:
+            known = known.replace(self._path, HIDDEN_PATH)
+        words = printable(" ".join(known.split()))
         return words if len(words) <= MOST_SAID else words[: MOST_SAID - 1] + "…"
 
     def _checked_key(self, key: str) -> str:
@@ -254,7 +262,7 @@ def unreachable(problem: str, url: str) -> UsageError:
     port = urlsplit(url).port or 8765
     return UsageError(
         problem,
-        f"make the port reachable: cloudflared tunnel --url http://127.0.0.1:{port}; then add --public-url wss://ITS-HOST/",
+        f"make the port reachable: cloudflared tunnel --url http://127.0.0.1:{port}; then listen --public-url wss://ITS-HOST/",
     )
 
 

@@ -23,6 +23,7 @@ from audiotap.naming import safe_name
 from audiotap.net.line import Line, Retry
 from audiotap.net.playback import Playback, Played
 from audiotap.net.tasks import wait_for
+from audiotap.text import without_path
 from audiotap.writing import WavWriter
 
 SPARSE = {"meet"}
@@ -140,7 +141,7 @@ class SimulatedBot:
             await asyncio.gather(playing, return_exceptions=True)
             self._finish()
         if not self.outcome.connections:
-            raise NobodyError(f"nobody answered at {self._script.url}", "is the server running there?")
+            raise NobodyError(f"nobody answered at {without_path(self._script.url)}", "is the server running there?")
         return self.outcome
 
     # What the bot sends

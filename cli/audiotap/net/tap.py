@@ -27,7 +27,7 @@ from audiotap.events import (
 from audiotap.net.choice import choose
 from audiotap.net.handover import Handed, Handover
 from audiotap.net.lanes import Lane
-from audiotap.net.limits import Limits, Refusals
+from audiotap.net.limits import Complaints, Limits
 from audiotap.net.mouth import Mouth
 from audiotap.net.port import Peer
 from audiotap.pacing import Block, spread_leads
@@ -193,7 +193,8 @@ class Tap:
 
     `linger` overrides how long sessions outlive their last connection; `threshold` is the RMS (0 to 32767) of the mix
     above which our speech holds. With a `handover`, sessions that are other workers' are left to them. `news` is set
-    when a bot connects or a track begins. All methods belong to the event loop's thread.
+    when a bot connects or a track begins; `refused` counts who was not let in. All methods belong to the event loop's
+    thread.
     """
 
     def __init__(
@@ -204,9 +205,10 @@ class Tap:
         handover: Handover | None = None,
         limits: Limits | None = None,
     ) -> None:
-        self.url = ""
+        self.url = self.address = ""
+        self.refused: dict[str, int] = {}
         self.limits = limits or Limits()
-        self.refusals = Refusals(tell)
+        self.complaints = Complaints(tell)
         self.lossy = False
         self.recorded = False
         self.news = asyncio.Event()
@@ -236,7 +238,7 @@ class Tap:
         await asyncio.gather(*self._ending)
         for lane in self._lanes:
             await lane.close()
-        self.refusals.close()
+        self.complaints.close()
 
     # From the wire
 
@@ -416,7 +418,7 @@ class Tap:
     def _refuse(self, what: str) -> bool:
         """Leave out audio that somebody sent, which makes this a lossy listener. Always false."""
         self.lossy = True
-        self.refusals.count(what)
+        self.complaints.count(what)
         return False
 
     def _open(self, key: SessionKey, bot: str | None) -> Live:
@@ -606,7 +608,8 @@ class Tap:
 
     def status(self) -> Status:
         """How everything stands."""
-        return Status(self.url, tuple(_status(live) for live in self.sessions.values()))
+        sessions = tuple(_status(live) for live in self.sessions.values())
+        return Status(self.url, sessions, self.address, self.refused)
 
     async def _say(self, live: Live, event: Event) -> bool:
         """Say something through the session's newest connection that still takes it."""

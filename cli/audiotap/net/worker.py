@@ -9,7 +9,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from audiotap.errors import AudiotapError
-from audiotap.net.channel import ORDERS, Broken, Channel, Ended, Finish, Levels, Settled, Setup
+from audiotap.net.admission import Refusal
+from audiotap.net.channel import ORDERS, Broken, Channel, Ended, Finish, Levels, Refused, Settled, Setup
 from audiotap.net.handover import Handover
 from audiotap.net.levels import keep_measuring
 from audiotap.net.listener import listening
@@ -67,6 +68,9 @@ class _Place:
                 break
         self.asked.set()
         self._finish.set()
+
+    def refused(self, refusal: Refusal) -> None:
+        self._channel.say(Refused(refusal.name))
 
     async def settle(self) -> None:
         await self.handover.close()

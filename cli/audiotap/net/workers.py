@@ -11,20 +11,36 @@ import signal
 import socket
 import sys
 from asyncio.subprocess import DEVNULL, Process
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from shutil import rmtree
 
 import msgspec
 
 from audiotap.errors import AudiotapError, Exit, MachineError
-from audiotap.net.channel import WORDS, Broken, Channel, Ended, Finish, Levels, Order, Settle, Settled, Setup, Word
+from audiotap.events import Status
+from audiotap.net.admission import Admission, Refusal
+from audiotap.net.channel import (
+    WORDS,
+    Broken,
+    Channel,
+    Ended,
+    Finish,
+    Levels,
+    Order,
+    Refused,
+    Settle,
+    Settled,
+    Setup,
+    Word,
+)
 from audiotap.net.control import control_path, control_server
 from audiotap.net.disk import watch_space
 from audiotap.net.levels import Board
 from audiotap.net.listener import Config
 from audiotap.net.ownership import Share
 from audiotap.net.peer import bind_shared
+from audiotap.net.refusals import Refusals
 from audiotap.net.relay import Relay
 from audiotap.net.tap import Tell
 from audiotap.net.tasks import first_of
@@ -43,14 +59,22 @@ class Front:
     """Several workers as one listener."""
 
     def __init__(
-        self, url: str, setups: list[Setup], tell: Callable[[Report], None], board: Board | None, relay: Relay
+        self,
+        setups: list[Setup],
+        tell: Callable[[Report], None],
+        board: Board | None,
+        relay: Relay,
+        address: Callable[[str], str],
     ) -> None:
-        self.url = url
+        self.url = relay.itself.url
         self.lossy = False
         self.recorded = False
+        self.refusals = Refusals(self.report)
         self._tell = tell
         self._board = board
         self._relay = relay
+        self._address = address
+        relay.itself = msgspec.structs.replace(relay.itself, refused=self.refusals.counts)
         self._early: list[Report] | None = []
         self._orders: list[Order] = []
         self._trouble: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -62,15 +86,16 @@ class Front:
         await asyncio.shield(self._trouble)
 
     def publish(self, url: str) -> str:
-        """Let bots dial a URL that leads here from outside; what they are to be told."""
-        self._relay.url = url
-        return url
+        """Let bots dial a URL that leads here from outside; what they are to be told, with the secret."""
+        address = self._address(url)
+        self._relay.itself = msgspec.structs.replace(self._relay.itself, url=url, address=address)
+        return address
 
-    async def ready(self, listening: Listening) -> None:
+    async def ready(self, announced: Sequence[Report]) -> None:
         """Return, and tell so, when every worker takes bots."""
         await first_of(self.trouble(), _all(worker.ready for worker in self._workers))
         early, self._early = self._early or [], None
-        for report in (listening, *early):
+        for report in (*announced, *early):
             self._tell(report)
 
     async def close(self) -> None:
@@ -81,6 +106,7 @@ class Front:
                 await _all(worker.settled for worker in self._workers)
         self._order(Finish())
         await asyncio.gather(*self._keeping)
+        self.refusals.close()
         self._trouble.cancel()
         await asyncio.gather(self._trouble, return_exceptions=True)
 
@@ -130,6 +156,8 @@ class Front:
             case Levels(sessions):
                 if self._board is not None:
                     self._board.put(worker.number, sessions)
+            case Refused(kind):
+                self.refusals.count(Refusal[kind])
             case Ended(lossy, recorded):
                 self.lossy |= lossy
                 self.recorded |= recorded
@@ -223,11 +251,12 @@ async def fronting(config: Config, workers: int, tell: Tell, board: Board | None
 
     What their meters show is put on the board. MachineError when the port or a folder refuses.
     """
+    Admission(config.rules)
     async with AsyncExitStack() as stack:
         sockets, host, port = await bind_shared(config.host, config.port, workers)
         public = [stack.enter_context(sock) for some in sockets for sock in some]
         pairs = [_pair(stack) for _ in range(workers)]
-        url = f"ws://{host}:{port}"
+        url = config.url(host, port)
         control = control_path(config.control, port) if config.control is not None else None
         setups = [
             Setup(
@@ -243,14 +272,15 @@ async def fronting(config: Config, workers: int, tell: Tell, board: Board | None
             )
             for number in range(workers)
         ]
-        relay = Relay(url, [setup.control for setup in setups if setup.control is not None])
-        front = Front(url, setups, tell, board, relay)
+        itself = Status(url, (), config.address(url))
+        relay = Relay(itself, [setup.control for setup in setups if setup.control is not None])
+        front = Front(setups, tell, board, relay, config.address)
         watching = asyncio.create_task(_watch_space(config, front.report), name="disk space")
         try:
             if control is not None:
                 await stack.enter_async_context(control_server(control, relay.serve))
                 stack.callback(rmtree, control.with_suffix(""), ignore_errors=True)
-            await front.ready(Listening(url, config.host, port, str(config.recording.out)))
+            await front.ready(config.announced(url, port))
             yield front
         finally:
             watching.cancel()
@@ -276,6 +306,7 @@ def _part(config: Config, workers: int) -> Config:
         buffer=max(1, config.buffer // workers),
         limits=config.limits.shared(workers),
         min_free=0,
+        exposed=False,
     )
 
 
