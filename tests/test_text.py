@@ -1,10 +1,10 @@
-"""Sizes, as people write and read them."""
+"""Sizes, as people write and read them, and addresses that may be shown."""
 
 from __future__ import annotations
 
 import pytest
 
-from audiotap.text import human_size, parse_size
+from audiotap.text import human_size, parse_size, without_path
 
 
 @pytest.mark.parametrize(
@@ -29,3 +29,18 @@ def test_what_is_no_size(text: str) -> None:
 def test_sizes_in_words(size: int, text: str) -> None:
     """The largest unit that is not a fraction."""
     assert human_size(size) == text
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("wss://host/secret", "wss://host/…"),
+        ("wss://host:9000/a/secret?b=c", "wss://host:9000/…"),
+        ("wss://host?secret", "wss://host"),
+        ("wss://name:secret@host/", "wss://host/"),
+        ("ws://[::1]:80", "ws://[::1]:80"),
+    ],
+)
+def test_an_address_without_its_path(url: str, shown: str) -> None:
+    """What may be a secret goes, what tells whom it is about stays."""
+    assert without_path(url) == shown

@@ -152,3 +152,10 @@ def test_the_users_file_has_a_usual_place(files: Files, monkeypatch: pytest.Monk
     assert user_file() == files.user
     monkeypatch.delenv("AUDIOTAP_CONFIG")
     assert user_file().parts[-2:] == ("audiotap", "audiotap.toml")
+
+
+def test_a_secret_is_no_setting(files: Files) -> None:
+    """Settings files are copied and kept with code, so a secret in one is an error, which does not repeat it."""
+    error = files.refusal("[listen]\nsecret = 'a-secret-in-a-file'")
+    assert "AUDIOTAP_SECRET" in error.hint
+    assert "a-secret-in-a-file" not in error.message

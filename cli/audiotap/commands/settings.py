@@ -22,6 +22,9 @@ LONGEST_RUNTIME_DIR = 70
 KEYS = {"attendee": ("ATTENDEE_API_KEY",), "recall": ("RECALL_API_KEY", "RECALLAI_API_KEY")}
 """Environment variables of the providers' keys; the first that is set counts."""
 
+SECRETS = frozenset({"secret"})
+"""Options that no settings file may have."""
+
 Schema = Mapping[str, Mapping[str, bool]]
 """The options of every command, by command (`sim bot` is `sim.bot`), and whether they may be repeated."""
 
@@ -143,6 +146,8 @@ def _checked(path: Path, table: dict[str, Any], schema: Schema, prefix: str) -> 
 
 def _check_keys(path: Path, command: str, options: dict[str, Any], known: Iterable[str]) -> None:
     for key in options:
+        if key in SECRETS:
+            raise UsageError(f"{path}: {command}.{key} is no setting", "files are copied: set AUDIOTAP_SECRET")
         if key not in known:
             raise _unknown(path, f"{command}.{key}", [f"{command}.{option}" for option in known])
 
