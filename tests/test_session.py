@@ -13,7 +13,7 @@ from tests.signals import RATE, counting
 
 from audiotap.audio import Chunk
 from audiotap.events import MIXED, SPOKEN, Heard, Occurred
-from audiotap.session import MAX_EARLY, MAX_GAP, Placed, Session, Timing
+from audiotap.session import MAX_EARLY, MAX_EARLY_SIZE, MAX_GAP, Placed, Session, Timing
 from audiotap.track import MAX_NAMES, Track, TrackCounts
 
 STARTED = datetime(2026, 1, 2, tzinfo=UTC)
@@ -127,6 +127,16 @@ def test_a_clock_that_jumps_makes_no_hole(jump: float) -> None:
     assert positions[10:] == pytest.approx([48000, 49600], abs=1)
     assert call.counts().jumps == 1
     assert len(call.track().notices) == 1
+
+
+@pytest.mark.xfail(
+    strict=True, reason="each hole of less than MAX_GAP is believed by itself, however many there are within a second"
+)
+def test_holes_that_cannot_have_passed_do_not_add_up() -> None:
+    """A hundred holes of nearly ten minutes within ten seconds are a clock gone mad, and no silence."""
+    call = Call()
+    call.play([at * (MAX_GAP - 1) for at in range(100)])
+    assert call.session.head < 2 * MAX_GAP
 
 
 def test_a_clock_that_jumps_and_comes_back_makes_no_hole() -> None:
@@ -410,6 +420,18 @@ def test_what_waits_for_a_first_chunk_is_bounded() -> None:
     logged = [told for n in range(MAX_EARLY + 10) for told in call.session.log(occurred(float(n)))]
     assert len(logged) == 10
     assert len(call.session.early()) == MAX_EARLY
+
+
+@pytest.mark.parametrize("depth", [0, 100_000])
+def test_what_is_large_does_not_wait_for_a_first_chunk(depth: int) -> None:
+    """A whole transcript, or one too deep to measure, is logged at once, without a place on the line."""
+    call = Call()
+    data: dict[str, object] = {"words": "x" * MAX_EARLY_SIZE}
+    for _ in range(depth):
+        data = {"inner": data}
+    (logged,) = call.session.log(Occurred("bot_1", "transcript.data", data, 1.0))
+    assert logged.seconds is None
+    assert call.session.early() == []
 
 
 def test_at_the_end_nothing_stays_in_a_filter() -> None:

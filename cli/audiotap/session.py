@@ -34,6 +34,8 @@ CLOCK_SLACK = 0.25
 """Seconds by which the bot's clock may seem to move against ours before `spoken` follows it."""
 MAX_EARLY = 1000
 """Occurrences that wait for the first chunk."""
+MAX_EARLY_SIZE = 4096
+"""Bytes of one that waits, as JSON; somebody who joins has some hundred."""
 
 SessionKey = tuple[str, str]
 """(provider, the provider's id)."""
@@ -238,12 +240,13 @@ class Session:
     def log(self, occurred: Occurred) -> list[Logged]:
         """Give something that occurred its place on the time line, where it told a time.
 
-        What occurred before the line has an origin waits for it, up to a limit, and comes out of `early`.
+        What occurred before the line has an origin waits for it, up to some limits, and comes out of `early`.
         """
         self.bot = occurred.bot or self.bot
         if occurred.participant is not None and occurred.participant in self.tracks:
             self.tracks[occurred.participant].call(occurred.name)
-        if occurred.at is not None and self._origin is None and len(self._early) < MAX_EARLY:
+        early = occurred.at is not None and self._origin is None
+        if early and len(self._early) < MAX_EARLY and _size(occurred) <= MAX_EARLY_SIZE:
             self._early.append(occurred)
             return []
         return [self._logged(occurred)]
@@ -395,3 +398,11 @@ class Session:
         arrival = now - self.head
         if self._arrival is None or abs(arrival - self._arrival) > CLOCK_SLACK:
             self._arrival = arrival
+
+
+def _size(occurred: Occurred) -> float:
+    """Bytes of what is told, as JSON; infinite where it is too deep to be written from here."""
+    try:
+        return len(msgspec.json.encode(occurred.data))
+    except RecursionError:
+        return math.inf

@@ -12,7 +12,7 @@ from tests.signals import counting
 
 from audiotap.audio import Chunk
 from audiotap.dialects.attendee import INTERRUPT, PAUSE, PAUSE_PREFIXED, Attendee
-from audiotap.dialects.base import Side
+from audiotap.dialects.base import MAX_TEXT, Side
 from audiotap.errors import WireError
 from audiotap.events import MIXED, Event, Heard, Pause, Speak, Unknown
 from audiotap.intake import Intake
@@ -164,8 +164,10 @@ def test_any_size_of_chunk_is_read(pcm: bytes) -> None:
         {"sample_rate": "16000"},
         {"timestamp_ms": "yesterday"},
         {"timestamp_ms": 10**400},
+        {"participant_uuid": "x" * (MAX_TEXT + 1)},
+        {"participant_name": "x" * (MAX_TEXT + 1)},
     ],
-    ids=str,
+    ids=lambda data: str(data)[:40],
 )
 def test_audio_that_cannot_be_meant_is_malformed(data: dict[str, Any]) -> None:
     """A wrong value in one field is one WireError, not a guess."""

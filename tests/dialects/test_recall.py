@@ -11,8 +11,8 @@ import pytest
 from tests.signals import counting
 
 from audiotap.audio import Chunk
-from audiotap.dialects.base import Side
-from audiotap.dialects.recall import Recall
+from audiotap.dialects.base import MAX_TEXT, Side
+from audiotap.dialects.recall import MAX_OCCURRENCE, Recall
 from audiotap.errors import UnspokenError, WireError
 from audiotap.events import MIXED, Event, Heard, Occurred, Pause, Speak, Stop, Unknown
 
@@ -130,10 +130,13 @@ def test_a_participants_number_stays_a_number() -> None:
         ("audio_separate_raw.data", {"buffer": "", "participant": {"name": "Ana"}}),
         ("participant_events.join", []),
         ("transcript.data", {"words": "hello"}),
+        ("transcript.data", {"more": "x" * MAX_OCCURRENCE}),
+        ("audio_separate_raw.data", {"buffer": "", "participant": {"id": "x" * (MAX_TEXT + 1)}}),
+        ("audio_separate_raw.data", {"buffer": "", "participant": {"id": 1, "name": "x" * (MAX_TEXT + 1)}}),
     ],
 )
 def test_what_cannot_be_meant_is_malformed(event: str, data: object) -> None:
-    """A missing or wrong field is one WireError, not a guess."""
+    """A missing or wrong field is one WireError, not a guess; so is more than anybody means."""
     with pytest.raises(WireError):
         OURS.decode(message(event, data))
 

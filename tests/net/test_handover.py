@@ -7,7 +7,9 @@ import socket
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
+from tests.net.test_port import REQUEST, frame, pong
 from websockets.asyncio.client import connect
+from websockets.frames import Frame, Opcode
 
 from audiotap.net.handover import Handed, Handover
 from audiotap.net.limits import Limits
@@ -107,6 +109,24 @@ async def test_a_lost_connection_arrives_as_one() -> None:
         assert await taker.lost
         await bot.wait_closed()
     assert taker.took in (["one"], [])
+
+
+async def test_a_message_in_pieces_arrives_whole() -> None:
+    """Of which some came before it was handed over, in the middle of a letter, and the last one after."""
+    async with handing(0) as (url, taker):
+        reader, writer = await asyncio.open_connection("127.0.0.1", int(url.rpartition(":")[2]))
+        writer.write(REQUEST + frame("one") + piece(b"caf\xc3", Opcode.TEXT))
+        await reader.readuntil(b"\r\n\r\n")
+        await pong(reader, writer)
+        writer.write(piece(b"\xa9", Opcode.CONT) + frame("!", Opcode.CONT))
+        await pong(reader, writer)
+        assert taker.took == ["one", "café!"]
+        writer.close()
+        assert await taker.lost
+
+
+def piece(data: bytes, opcode: Opcode) -> bytes:
+    return Frame(opcode, data, fin=False).serialize(mask=True)
 
 
 async def test_both_ways_go_on() -> None:

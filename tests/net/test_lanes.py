@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from audiotap.audio import Chunk
-from audiotap.events import MIXED
-from audiotap.net.lanes import BatchLane, DirectLane
+from audiotap.events import MIXED, Occurred
+from audiotap.net.lanes import LOGGED, BatchLane, DirectLane
 from audiotap.reports import Failed, Odd, Report
-from audiotap.session import Placed
+from audiotap.session import Logged, Placed
 from audiotap.sinks.base import Item
 
 PLACED = Placed(("attendee", "bot_1"), MIXED, 0, Chunk(bytes(320), 16000))
@@ -48,6 +48,17 @@ async def test_an_output_that_fails_is_detached() -> None:
     await lane.close()
     assert lane.failed
     assert told == [Odd("standard output failed and was detached: broken")]
+
+
+async def test_what_waits_for_the_event_log_holds_bots_back() -> None:
+    """A lane is as full of events as of audio, and empty when they were written."""
+    lane = BatchLane(Broken(required=True), "the recording", lambda _: None, limit=10 * LOGGED)
+    for _ in range(11):
+        assert lane.ready
+        lane.put(Logged(PLACED.session, Occurred("bot_1", "transcript.data", {}), None))
+    assert not lane.ready
+    await lane.close()
+    assert lane.ready
 
 
 async def test_a_recording_that_fails_is_an_error() -> None:

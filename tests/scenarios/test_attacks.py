@@ -313,6 +313,26 @@ async def test_messages_that_never_end(place: Place) -> None:
     assert len(told(listener, "--max-pending")) == 2
 
 
+async def test_messages_that_never_end_do_not_fill_the_memory(place: Place) -> None:
+    """A quarter of a gigabyte of them, where 8 MiB are allowed: what was ended is let go of at once."""
+    listener = await place.listen("--linger", 0.1, "--max-pending", "8M")
+    async with good_bot(listener), AsyncExitStack() as crowd:
+        before = memory_of(listener)
+        lines = [await crowd.enter_async_context(websocket(listener)) for _ in range(60)]
+        await asyncio.gather(*(never_end(writer) for _, writer in lines))
+        assert memory_of(listener) - before < 64 * MIB
+    await listener.stop()
+
+
+async def never_end(writer: asyncio.StreamWriter) -> None:
+    """Four megabytes of a message of five."""
+    with suppress(ConnectionError):
+        writer.write(beginning(5 * MIB, 0))
+        for _ in range(4):
+            writer.write(bytes(MIB))
+            await writer.drain()
+
+
 async def test_noise(place: Place) -> None:
     """Random bytes instead of a request and after one, TLS, HTTP, and a thousand connections that hang up at once."""
     listener = await place.listen("--linger", 0.1)

@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 import msgspec
 
 from audiotap.audio import RATES, Chunk
-from audiotap.dialects.base import Side, lenient, participant_track, samples, track_participant, whole
+from audiotap.dialects.base import Side, Text, lenient, participant_track, samples, track_participant, whole
 from audiotap.errors import UnspokenError, WireError
 from audiotap.events import MIXED, Event, Heard, Pause, Speak, Unknown
 from audiotap.session import Timing
@@ -32,9 +32,9 @@ INTERRUPT_SECONDS = 0.8
 
 
 class _Envelope(msgspec.Struct):
-    trigger: str | None = None
-    event_type: str | None = None
-    bot_id: str | None = None
+    trigger: Text | None = None
+    event_type: Text | None = None
+    bot_id: Text | None = None
     data: msgspec.Raw = msgspec.Raw(b"{}")
     event_data: msgspec.Raw = msgspec.Raw(b"")
 
@@ -43,17 +43,17 @@ class _Audio(msgspec.Struct, gc=False):
     chunk: msgspec.Raw
     sample_rate: int | None = None
     timestamp_ms: float | None = None
-    participant_uuid: str | int | None = None
-    participant_name: str | None = None
+    participant_uuid: Text | int | None = None
+    participant_name: Text | None = None
     sequence: int | None = None
 
 
 class _Message(msgspec.Struct, gc=False):
     """A whole message of audio, which nearly all are: one pass over it is enough."""
 
-    trigger: str
+    trigger: Text
     data: _Audio
-    bot_id: str | None = None
+    bot_id: Text | None = None
 
 
 class _Hold(msgspec.Struct):

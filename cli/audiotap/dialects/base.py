@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from binascii import Error as Base64Error
 from enum import Enum
-from typing import ClassVar, Protocol, TypeVar
+from typing import Annotated, ClassVar, Protocol, TypeVar
 
 import msgspec
 
@@ -19,6 +19,9 @@ except ImportError:
     from base64 import b64decode  # type: ignore[assignment]
 
 T = TypeVar("T")
+MAX_TEXT = 8192
+"""Characters of an id or a name: they are kept for as long as a session lives, and there may be thousands."""
+Text = Annotated[str, msgspec.Meta(max_length=MAX_TEXT)]
 _QUOTE = ord('"')
 _SAMPLES = msgspec.json.Decoder(bytes)
 _OUR_TRACKS = (MIXED, SPOKEN)

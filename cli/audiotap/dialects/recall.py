@@ -13,12 +13,14 @@ from typing import Any, ClassVar
 import msgspec
 
 from audiotap.audio import Chunk
-from audiotap.dialects.base import Side, lenient, participant_track, samples, track_participant, whole
+from audiotap.dialects.base import Side, Text, lenient, participant_track, samples, track_participant, whole
 from audiotap.errors import UnspokenError, WireError
 from audiotap.events import MIXED, Event, Heard, Occurred, Unknown
 from audiotap.session import Timing
 
 RATE = 16000
+MAX_OCCURRENCE = 64 * 1024
+"""Characters of what a message without audio tells; one of a long transcript is a few thousand."""
 HEARD_MIXED = "audio_mixed_raw.data"
 HEARD_SEPARATE = "audio_separate_raw.data"
 _AUDIO_KINDS = {HEARD_MIXED, HEARD_SEPARATE}
@@ -26,7 +28,7 @@ OCCURRENCES = ("participant_events.", "transcript.")
 
 
 class _Id(msgspec.Struct, gc=False):
-    id: str
+    id: Text
 
 
 class _Time(msgspec.Struct, gc=False):
@@ -34,8 +36,8 @@ class _Time(msgspec.Struct, gc=False):
 
 
 class _Participant(msgspec.Struct, gc=False):
-    id: int | str
-    name: str | None = None
+    id: int | Text
+    name: Text | None = None
 
 
 class _Audio(msgspec.Struct, gc=False):
@@ -51,7 +53,7 @@ class _Payload(msgspec.Struct):
 
 
 class _Envelope(msgspec.Struct):
-    event: str
+    event: Text
     data: msgspec.Raw
 
 
@@ -76,7 +78,7 @@ class _AudioPayload(msgspec.Struct, gc=False):
 class _Message(msgspec.Struct, gc=False):
     """A whole message of audio, which nearly all are: one pass over it is enough."""
 
-    event: str
+    event: Text
     data: _AudioPayload
 
 
@@ -177,6 +179,8 @@ def _heard(payload: _AudioPayload, *, mixed: bool) -> Heard:
 
 def _occurred(kind: str, payload: _Payload) -> Occurred:
     body = bytes(payload.data).decode()
+    if len(body) > MAX_OCCURRENCE:
+        raise WireError(f"{kind} with {len(body)} characters")
     told = lenient(_OCCURRENCE, body)
     time = told.timestamp or (told.words[0].start_timestamp if told.words else None)
     return Occurred(

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from audiotap.net.tasks import Worker, wait_for
 from audiotap.reports import Failed, Odd, Report
-from audiotap.session import Placed
+from audiotap.session import Logged, Placed
 from audiotap.sinks.base import Item, Sink
 
 BATCH_SECONDS = 0.03
@@ -19,6 +19,8 @@ CALM = 4 * 1024 * 1024
 """Bytes of audio that may gather; more are written at once, while they are still in the processor's cache."""
 PATIENCE_SECONDS = 1.0
 """How long the end waits for a sink that isn't required."""
+LOGGED = 4096
+"""Bytes that something for the event log counts as."""
 LIMIT = 64 * 1024 * 1024
 """Bytes of audio that wait for a sink; more hold the bots back (required) or are dropped."""
 
@@ -84,16 +86,15 @@ class BatchLane:
         """Take an item; where the sink isn't required and too much waits, audio is dropped and counted."""
         if self.failed:
             return
-        if type(item) is Placed:
-            if self._bytes > self._limit and not self._sink.required:
-                self._drop()
-                return
-            self._bytes += len(item.chunk.pcm)
-            if self._bytes > CALM:
-                self.calm = not self._sink.required
-                self._hurry.set()
-            if self._bytes > self._limit:
-                self.ready = not self._sink.required
+        if type(item) is Placed and self._bytes > self._limit and not self._sink.required:
+            self._drop()
+            return
+        self._bytes += len(item.chunk.pcm) if type(item) is Placed else _weight(item)
+        if self._bytes > CALM:
+            self.calm = not self._sink.required
+            self._hurry.set()
+        if self._bytes > self._limit:
+            self.ready = not self._sink.required
         if not self._items:
             self._some.set()
         self._items.append(item)
@@ -129,7 +130,7 @@ class BatchLane:
             await self._worker.do(partial(self._sink.write, batch))
         except Exception as error:  # noqa: BLE001 - whatever a sink throws must not stop the other sinks
             self._fail(error)
-        self._bytes -= sum(len(item.chunk.pcm) for item in batch if isinstance(item, Placed))
+        self._bytes -= sum(_weight(item) for item in batch)
         self.ready = self._bytes <= self._limit or not self._sink.required
         self.calm = self._bytes <= CALM or not self._sink.required
         if self._bytes > CALM:
@@ -148,6 +149,13 @@ class BatchLane:
             self._tell(Failed(f"{self._name} failed: {type(error).__name__}: {error}", "please report this as a bug"))
         else:
             self._tell(_detached(self._name, error))
+
+
+def _weight(item: Item) -> int:
+    """Bytes that an item counts as; how a session stands is for nothing."""
+    if type(item) is Placed:
+        return len(item.chunk.pcm)
+    return LOGGED if type(item) is Logged else 0
 
 
 def _detached(name: str, error: Exception) -> Odd:

@@ -153,6 +153,7 @@ class Peer:
         self._protocol.receive_eof()
         self._hand_on()
         self._port.forget(self._sock)
+        self._pending, self._parts = bytearray(), bytearray()
         self._sock.close()
         if self._receiver is not None:
             self._receiver.leave(lost=self._protocol.close_code != CloseCode.NORMAL_CLOSURE)
