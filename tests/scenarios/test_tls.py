@@ -252,6 +252,22 @@ async def test_a_certificate_that_is_not_trusted(place: Place, authority: Author
     assert "do not trust the certificate" in (await listener.event("warning"))["message"]
 
 
+async def test_who_never_spoke_is_nothing_to_tell(place: Place, authority: Authority) -> None:
+    """A health check that only connects, with or without TLS, is no refusal; who leaves within a handshake is one."""
+    listener = await place.listen(*authority.options)
+    for _ in range(3):
+        socket.create_connection(("127.0.0.1", listener.port)).close()
+        await authority.serial(listener.port)
+    incoming, hello = ssl.MemoryBIO(), ssl.MemoryBIO()
+    with pytest.raises(ssl.SSLWantReadError):
+        authority.context.wrap_bio(incoming, hello, server_hostname="localhost").do_handshake()
+    with socket.create_connection(("127.0.0.1", listener.port)) as leaving:
+        leaving.sendall(hello.read())
+    await listener.event("warning")
+    (status,) = (await place.run("status", "--json")).json
+    assert status["refused"] == {"handshake": 1}
+
+
 async def test_nonsense_and_silence(place: Place, authority: Authority) -> None:
     """Garbage, hang-ups in the middle, and who never says anything: nobody else suffers, nothing breaks."""
     listener = await place.listen(*authority.options)

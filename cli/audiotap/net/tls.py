@@ -33,7 +33,7 @@ class RefusedError(Exception):
 class TlsSocket(ssl.SSLSocket):
     """A server's end; the handshake is part of the first reads. What would block is a BlockingIOError."""
 
-    begun = established = False
+    established = False
 
     def recv_into(self, buffer: Any, nbytes: int | None = None, flags: int = 0) -> int:  # noqa: ARG002 - a socket's
         """Fill a memoryview while a whole record has room in it."""
@@ -46,7 +46,6 @@ class TlsSocket(ssl.SSLSocket):
                 self.established = True
                 at += size
         except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
-            self.begun = True
             if not at:
                 raise BlockingIOError from None
         except (OSError, ValueError) as error:
@@ -70,7 +69,8 @@ class TlsSocket(ssl.SSLSocket):
         """The end, or behind what was read something that a selector sees as the end. RefusedError before it began."""
         if isinstance(error, ssl.SSLError) and error.reason in NOT_TLS:
             raise RefusedError(self._refuse_http())
-        if not self.established and (self.begun or isinstance(error, ssl.SSLError)):
+        broken = isinstance(error, ssl.SSLError) or self.shared_ciphers() is not None
+        if broken and not self.established and self.version() is None:
             raise RefusedError(Refusal.HANDSHAKE)
         if at:
             with suppress(OSError):
