@@ -69,8 +69,8 @@ class TlsSocket(ssl.SSLSocket):
         """The end, or behind what was read something that a selector sees as the end. RefusedError before it began."""
         if isinstance(error, ssl.SSLError) and error.reason in NOT_TLS:
             raise RefusedError(self._refuse_http())
-        greeted = self.shared_ciphers() is not None
-        if not self.established and (greeted or isinstance(error, ssl.SSLError)):
+        broken = isinstance(error, ssl.SSLError) or self.shared_ciphers() is not None
+        if broken and not self.established and self.version() is None:
             raise RefusedError(Refusal.HANDSHAKE)
         if at:
             with suppress(OSError):
