@@ -103,6 +103,15 @@ async def test_missing_program_gets_the_line_that_installs_it(place: Place, tmp_
     assert ended.err == f"audiotap: {name} is not installed\n  {TUNNELS[name].install}\n"
 
 
+async def test_tunnel_has_a_url_of_its_own(place: Place, world: Outside) -> None:
+    """Another one beside it is refused before anything is started."""
+    words = ("listen", "--tunnel", "ngrok", "--public-url", "wss://example.org/")
+    running = await place.start(*words, environment=world.tunnel("ngrok"))
+    ended = await running.ended()
+    assert ended.status == 2
+    assert ended.err.startswith("audiotap: --tunnel has a URL of its own")
+
+
 async def test_tunnel_that_fails_is_told_in_its_own_words(place: Place, world: Outside) -> None:
     """A tunnel that ends without a URL ends the listener with status 3, and with what it said."""
     environment = world.tunnel("ngrok", 'echo "ERROR:  authentication failed"; echo "ERROR:  ERR_NGROK_4018"; exit 1')
