@@ -28,10 +28,13 @@ LIMIT = 64 * 1024 * 1024
 class Lane(Protocol):
     """The way to one sink."""
 
-    ready: bool
-    """Whether it takes more: always, unless a required sink is behind."""
-    calm: bool
-    """Whether it would not rather catch up first."""
+    @property
+    def ready(self) -> bool:
+        """Whether it takes more: always, unless a required sink is behind."""
+
+    @property
+    def calm(self) -> bool:
+        """Whether it would not rather catch up first."""
 
     def put(self, item: Item) -> None: ...
 
@@ -68,7 +71,6 @@ class BatchLane:
 
     def __init__(self, sink: Sink, name: str, tell: Callable[[Report], None], limit: int = LIMIT) -> None:
         self.failed = False
-        self.ready = self.calm = True
         self.dropped = 0
         self._sink = sink
         self._name = name
@@ -82,6 +84,14 @@ class BatchLane:
         self._worker = Worker(f"audiotap: {name}")
         self._task = asyncio.create_task(self._run(), name=f"lane {name}")
 
+    @property
+    def ready(self) -> bool:
+        return self._bytes <= self._limit or not self._sink.required
+
+    @property
+    def calm(self) -> bool:
+        return self._bytes <= CALM or not self._sink.required
+
     def put(self, item: Item) -> None:
         """Take an item; where the sink isn't required and too much waits, audio is dropped and counted."""
         if self.failed:
@@ -89,12 +99,9 @@ class BatchLane:
         if type(item) is Placed and self._bytes > self._limit and not self._sink.required:
             self._drop()
             return
-        self._bytes += len(item.chunk.pcm) if type(item) is Placed else _weight(item)
+        self._bytes += _weight(item)
         if self._bytes > CALM:
-            self.calm = not self._sink.required
             self._hurry.set()
-        if self._bytes > self._limit:
-            self.ready = not self._sink.required
         if not self._items:
             self._some.set()
         self._items.append(item)
@@ -131,8 +138,6 @@ class BatchLane:
         except Exception as error:  # noqa: BLE001 - whatever a sink throws must not stop the other sinks
             self._fail(error)
         self._bytes -= sum(_weight(item) for item in batch)
-        self.ready = self._bytes <= self._limit or not self._sink.required
-        self.calm = self._bytes <= CALM or not self._sink.required
         if self._bytes > CALM:
             self._hurry.set()
 
