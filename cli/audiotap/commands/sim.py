@@ -95,7 +95,7 @@ def bot(
       audiotap sim bot --url wss://my-server/path --file speech.flac --loop --json
     """
     from audiotap.jobs import sim
-    from audiotap.net.simulator import Script
+    from audiotap.net.sim.simulator import Script
 
     if not file:
         raise UsageError("a bot needs something to hear", "name a file per participant: --file speech.wav")

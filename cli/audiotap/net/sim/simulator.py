@@ -20,8 +20,8 @@ from audiotap.dialects.recall import Recall, participant
 from audiotap.errors import NobodyError, WireError
 from audiotap.events import MIXED, Event, Heard, Occurred, Pause, Speak
 from audiotap.naming import safe_name
-from audiotap.net.line import Line, Retry
-from audiotap.net.playback import Playback, Played
+from audiotap.net.sim.line import Line, Retry
+from audiotap.net.sim.playback import Playback, Played
 from audiotap.net.tasks import wait_for
 from audiotap.text import without_path
 from audiotap.writing import WavWriter

@@ -9,8 +9,8 @@ import asyncio
 import math
 import re
 
-from audiotap.net.attendee_rest import AttendeeRest
-from audiotap.net.rest import Access, RestError
+from audiotap.net.rest.attendee import AttendeeRest
+from audiotap.net.rest.base import Access, RestError
 from audiotap.net.tap import Live, Tap, Tell
 from audiotap.net.tasks import wait_for
 from audiotap.reports import Odd

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from audiotap.errors import UsageError
-from audiotap.net.attendee_rest import AttendeeRest
-from audiotap.net.recall_rest import RecallRest
-from audiotap.net.rest import Access, _words, is_local, with_path
+from audiotap.net.rest.attendee import AttendeeRest
+from audiotap.net.rest.base import Access, _words, is_local, with_path
+from audiotap.net.rest.recall import RecallRest
 
 KEY = "k3y-of-nobody"
 

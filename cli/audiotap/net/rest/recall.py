@@ -11,7 +11,7 @@ from audiotap.audio import Chunk
 from audiotap.dialects.recall import RATE
 from audiotap.errors import UsageError
 from audiotap.mp3 import encode, silence
-from audiotap.net.rest import Rest, Streams, is_local, unreachable, with_path
+from audiotap.net.rest.base import Rest, Streams, is_local, unreachable, with_path
 from audiotap.text import without_path
 
 MOST_B64 = 1_835_008

@@ -19,7 +19,7 @@ from standardwebhooks.webhooks import EmptyWebhookSecretError, Webhook, WebhookV
 from websockets.datastructures import Headers
 
 from audiotap.errors import UsageError
-from audiotap.net.replays import Replays
+from audiotap.net.door.replays import Replays
 
 SIGNATURE = ("webhook-id", "webhook-timestamp", "webhook-signature")
 """The headers of a signed request; over an empty body, for a websocket has none yet."""
@@ -45,6 +45,15 @@ class Refusal(Enum):
         self.status = status
         self.answer = answer
         self.reason = reason
+
+    @property
+    def kind(self) -> str:
+        """Its word in `audiotap status`."""
+        return self.name.lower()
+
+    @classmethod
+    def of(cls, kind: str) -> Refusal:
+        return cls[kind.upper()]
 
 
 class Rules(msgspec.Struct, frozen=True):

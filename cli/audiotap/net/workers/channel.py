@@ -56,7 +56,7 @@ class Settled(msgspec.Struct, frozen=True, tag="worker.settled", tag_field="even
 
 
 class Refused(msgspec.Struct, frozen=True, tag="worker.refused", tag_field="event"):
-    """Somebody was not let in; the name of a `Refusal`."""
+    """Somebody was not let in; the word of a `Refusal`."""
 
     kind: str
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import hmac
 from datetime import UTC, datetime
@@ -14,11 +13,8 @@ from hypothesis import strategies as st
 from standardwebhooks.webhooks import Webhook
 from websockets.datastructures import Headers
 
-from audiotap.net import refusals as module
-from audiotap.net.admission import SIGNATURE, Admission, Refusal, Rules
-from audiotap.net.refusals import Refusals
-from audiotap.net.replays import MEMORY, Replays
-from audiotap.reports import Odd, Report
+from audiotap.net.door.admission import SIGNATURE, Admission, Refusal, Rules
+from audiotap.net.door.replays import MEMORY, Replays
 
 SECRET = "x" * 32
 WORKSPACE = f"whsec_{base64.b64encode(b'workspace' * 3).decode()}"
@@ -89,19 +85,3 @@ def test_a_disk_that_refuses_leaves_our_own_memory(tmp_path: Path) -> None:
     now = datetime.now(UTC).timestamp()
     assert replays.is_first("one", now)
     assert not replays.is_first("one", now)
-
-
-async def test_each_kind_is_told_at_once_and_then_after_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The first one at once; those that follow together, when it was quiet for long enough."""
-    monkeypatch.setattr(module, "QUIET", 0.05)
-    told: asyncio.Queue[Report] = asyncio.Queue()
-    refusals = Refusals(told.put_nowait)
-    for refusal in (Refusal.PATH, Refusal.PATH, Refusal.ORIGIN, Refusal.PATH):
-        refusals.count(refusal)
-    assert told.qsize() == 2
-    reports = [await told.get() for _ in range(3)]
-    numbers = [report.message.partition(" refused")[0] for report in reports if isinstance(report, Odd)]
-    assert numbers == ["1 connection", "1 connection", "3 connections"]
-    assert refusals.counts == {"path": 3, "origin": 1}
-    refusals.close()
-    assert told.empty()

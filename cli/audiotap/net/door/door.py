@@ -8,20 +8,20 @@ from collections.abc import Callable
 
 from websockets.http11 import Request
 
-from audiotap.net.admission import Admission, Refusal, Rules
-from audiotap.net.tls import Certificate
+from audiotap.net.door.admission import Admission, Refusal, Rules
+from audiotap.net.door.tls import Certificate
 
 
 class Door:
-    """Asked once per connection. `refused` hears of everybody who is not let in."""
+    """Asked once per connection. `count` is given the kind of everybody who is not let in."""
 
     def __init__(
         self,
         admission: Admission | None = None,
-        refused: Callable[[Refusal], None] = lambda _: None,
+        count: Callable[[str], None] = lambda _: None,
         certificate: Certificate | None = None,
     ) -> None:
-        self.refused = refused
+        self._count = count
         self._admission = admission or Admission(Rules())
         self._certificate = certificate
 
@@ -36,3 +36,7 @@ class Door:
         if refusal is not None:
             self.refused(refusal)
         return refusal
+
+    def refused(self, refusal: Refusal) -> None:
+        """Somebody is not let in."""
+        self._count(refusal.kind)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from audiotap.errors import MachineError
-from audiotap.net.admission import Refusal
+from audiotap.net.door.admission import Refusal
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer

@@ -9,11 +9,10 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from audiotap.errors import AudiotapError
-from audiotap.net.admission import Refusal
-from audiotap.net.channel import ORDERS, Broken, Channel, Ended, Finish, Levels, Refused, Settled, Setup
 from audiotap.net.handover import Handover
-from audiotap.net.levels import keep_measuring
 from audiotap.net.listener import listening
+from audiotap.net.workers.channel import ORDERS, Broken, Channel, Ended, Finish, Levels, Refused, Settled, Setup
+from audiotap.net.workers.levels import keep_measuring
 from audiotap.sinks.meter import Meter
 
 
@@ -69,8 +68,8 @@ class _Place:
         self.asked.set()
         self._finish.set()
 
-    def refused(self, refusal: Refusal) -> None:
-        self._channel.say(Refused(refusal.name))
+    def refused(self, kind: str) -> None:
+        self._channel.say(Refused(kind))
 
     async def settle(self) -> None:
         await self.handover.close()

@@ -33,8 +33,7 @@ from audiotap.events import (
     Stop,
     is_meant,
 )
-from audiotap.net.control import say
-from audiotap.net.peer import dial_control
+from audiotap.net.control.sockets import dial_control, say
 from audiotap.net.tasks import from_thread
 
 T = TypeVar("T")

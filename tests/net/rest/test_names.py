@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from audiotap.net.names import LEAST, MOST, Inquiry
+from audiotap.net.rest.names import LEAST, MOST, Inquiry
 
 NOBODY: frozenset[str] = frozenset()
 

@@ -9,7 +9,7 @@ from tests.signals import RATE, counting, spaced, speech, tone
 
 from audiotap.audio import Chunk, roughness
 from audiotap.events import Pause
-from audiotap.net.playback import Playback, Played
+from audiotap.net.sim.playback import Playback, Played
 
 
 class Bot:

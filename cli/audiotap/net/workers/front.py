@@ -19,8 +19,16 @@ import msgspec
 
 from audiotap.errors import AudiotapError, Exit, MachineError
 from audiotap.events import Status
-from audiotap.net.admission import Admission, Refusal
-from audiotap.net.channel import (
+from audiotap.net.control.sockets import control_path, control_server
+from audiotap.net.disk import watch_space
+from audiotap.net.door.admission import Admission
+from audiotap.net.door.tally import Tally, not_let_in
+from audiotap.net.listener import Config
+from audiotap.net.ownership import Share
+from audiotap.net.peer import bind_shared
+from audiotap.net.tap import Tell
+from audiotap.net.tasks import first_of
+from audiotap.net.workers.channel import (
     WORDS,
     Broken,
     Channel,
@@ -34,16 +42,8 @@ from audiotap.net.channel import (
     Setup,
     Word,
 )
-from audiotap.net.control import control_path, control_server
-from audiotap.net.disk import watch_space
-from audiotap.net.levels import Board
-from audiotap.net.listener import Config
-from audiotap.net.ownership import Share
-from audiotap.net.peer import bind_shared
-from audiotap.net.refusals import Refusals
-from audiotap.net.relay import Relay
-from audiotap.net.tap import Tell
-from audiotap.net.tasks import first_of
+from audiotap.net.workers.levels import Board
+from audiotap.net.workers.relay import Relay
 from audiotap.reports import Listening, Odd, Reachable, Report, SessionStarted
 
 MODULE = "audiotap.jobs.worker"
@@ -69,7 +69,7 @@ class Front:
         self.url = relay.itself.url
         self.lossy = False
         self.recorded = False
-        self.refusals = Refusals(self.report)
+        self.refusals = Tally(self.report, not_let_in)
         self._tell = tell
         self._board = board
         self._relay = relay
@@ -157,7 +157,7 @@ class Front:
                 if self._board is not None:
                     self._board.put(worker.number, sessions)
             case Refused(kind):
-                self.refusals.count(Refusal[kind])
+                self.refusals.count(kind)
             case Ended(lossy, recorded):
                 self.lossy |= lossy
                 self.recorded |= recorded

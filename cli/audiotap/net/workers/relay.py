@@ -20,9 +20,8 @@ from audiotap.dialects import native
 from audiotap.errors import AudiotapError, NobodyError, WireError
 from audiotap.events import Ask, Attach, Fault, Status
 from audiotap.net.choice import choose
-from audiotap.net.control import say
+from audiotap.net.control.sockets import dial_control, say
 from audiotap.net.ownership import owner
-from audiotap.net.peer import dial_control
 from audiotap.net.tasks import first_of
 
 

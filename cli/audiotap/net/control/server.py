@@ -1,24 +1,17 @@
-"""The listener's end of control: `speak`, `pause`, `stop` and `status`, over a Unix socket of its own.
-
-The socket is `<port>-<pid>.sock` in a folder that only its user can enter; the public port never serves this. Workers
-have theirs in a folder beside it, `<port>-<pid>`.
-"""
+"""The listener's end of control: `speak`, `pause`, `stop` and `status`; the public port never serves this."""
 
 from __future__ import annotations
 
 import asyncio
-import os
-import stat
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
-from pathlib import Path
+from contextlib import suppress
 
 from websockets.asyncio.connection import Connection
 from websockets.exceptions import ConnectionClosed
 
 from audiotap.audio import Chunk
 from audiotap.dialects import native
-from audiotap.errors import AudiotapError, MachineError, WireError
+from audiotap.errors import AudiotapError, WireError
 from audiotap.events import (
     Ask,
     Attach,
@@ -33,46 +26,12 @@ from audiotap.events import (
     Speak,
     Stop,
 )
+from audiotap.net.control.sockets import say
 from audiotap.net.mouth import Utterance
-from audiotap.net.peer import Handler, serve_control
 from audiotap.net.tap import Live, Tap
 from audiotap.net.tasks import first_of
 
 PROGRESS_SECONDS = 0.25
-OTHER_FOLDER = "set AUDIOTAP_RUNTIME_DIR to a folder of yours"
-
-
-@asynccontextmanager
-async def control_server(path: Path, serve: Handler) -> AsyncIterator[None]:
-    """Serve control clients on a socket while the block runs."""
-    _make_private(path.parent)
-    server = await serve_control(path, serve)
-    try:
-        yield
-    finally:
-        server.close()
-        await server.wait_closed()
-        _remove(path)
-
-
-def _remove(path: Path) -> None:
-    path.unlink(missing_ok=True)
-
-
-def control_path(folder: Path, port: int) -> Path:
-    """Where the control socket of the listener that is this process lies."""
-    return folder / f"{port}-{os.getpid()}.sock"
-
-
-def _make_private(folder: Path) -> None:
-    """Make the folder if need be; refused when somebody else could put a socket there."""
-    try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        found = folder.lstat()
-    except OSError as error:
-        raise MachineError(f"cannot make {folder}: {error.strerror}", OTHER_FOLDER) from error
-    if found.st_uid != os.getuid() or not stat.S_ISDIR(found.st_mode) or found.st_mode & 0o077:
-        raise MachineError(f"{folder} is open to others", f"remove it, or {OTHER_FOLDER}")
 
 
 async def serve(tap: Tap, connection: Connection) -> None:
@@ -143,8 +102,3 @@ async def _tell(connection: Connection, utterance: Utterance) -> None:
         while True:
             await say(connection, Progress(utterance.sent, utterance.state))
             await asyncio.sleep(PROGRESS_SECONDS)
-
-
-async def say(connection: Connection, event: ControlEvent) -> None:
-    """Say an event in our own language."""
-    await connection.send(native.encode(event))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from audiotap.net.levels import Board
+from audiotap.net.workers.levels import Board
 from audiotap.sinks.meter import MeterSession
 
 
