@@ -31,6 +31,7 @@ from audiotap.net.port import Port
 from audiotap.net.rest.base import Access
 from audiotap.net.rest.names import keep_naming
 from audiotap.net.tap import Tap, Tell
+from audiotap.net.tasks import in_loop
 from audiotap.recovery import left_open
 from audiotap.reports import CertificateReloaded, Listening, Odd, Report
 from audiotap.sinks.base import Sink
@@ -160,7 +161,7 @@ async def listening(
     MachineError when the port or a folder refuses.
     """
     gc.set_threshold(*GARBAGE)
-    aloud = _in_loop(tell)
+    aloud = in_loop(tell)
     handover = seat.handover if seat is not None else None
     tap = Tap(tell, config.linger, config.threshold, handover, config.limits)
     recorder = Recorder(config.recording, aloud)
@@ -245,13 +246,3 @@ def _chores(config: Config, tap: Tap, recorder: Recorder, recording: BatchLane, 
     finally:
         for task in tasks:
             task.cancel()
-
-
-def _in_loop(tell: Callable[[Report], None]) -> Callable[[Report], None]:
-    """`tell`, callable from any thread, in order."""
-    loop = asyncio.get_running_loop()
-
-    def aloud(report: Report) -> None:
-        loop.call_soon_threadsafe(tell, report)
-
-    return aloud

@@ -17,7 +17,7 @@ from websockets.exceptions import (
 from websockets.typing import Subprotocol
 
 from audiotap import __version__
-from audiotap.agent_events import AgentEvent, Configured, KeepAlive, Listen, Recall, Transcript, UserEvent
+from audiotap.agent_events import AgentEvent, Configured, KeepAlive, Listen, Met, Recall, Transcript, UserEvent
 from audiotap.audio import Chunk
 from audiotap.dialects.agents.base import Account, Address, AgentDialect, AgentSettings, Ending, Memory
 from audiotap.dialects.base import Side
@@ -130,6 +130,7 @@ class Outbox:
 class Agent:
     """One agent over any number of connections. All methods belong to the event loop's thread.
 
+    With a `conversation` it goes on with that one, where the vendor can. `id` is the agent's for what is going on,
     `ready` is set while it may be spoken to, `over` when it is finished, `ending` then says why.
     """
 
@@ -140,7 +141,9 @@ class Agent:
         settings: AgentSettings,
         hears: Hears,
         tell: Callable[[Report], None],
+        conversation: str = "",
     ) -> None:
+        self.id = conversation
         self.ready = asyncio.Event()
         self.over = asyncio.Event()
         self.ending: Ending | None = None
@@ -160,7 +163,7 @@ class Agent:
         self._sent_at = self._loop.time()
         self._idle = asyncio.Event()
         self._said: deque[Recall] = deque(maxlen=MOST_MEMORY)
-        self._conversation = ""
+        self._conversation = conversation
         self._leaving = False
         self._awaited: tuple[type, asyncio.Event] | None = None
         self._connection: ClientConnection | None = None
@@ -169,6 +172,11 @@ class Agent:
     @property
     def name(self) -> str:
         return self._kind.name
+
+    @property
+    def lost(self) -> Ending | None:
+        """What ended it, if that was not us."""
+        return self.ending if self.ending is not None and not self._leaving else None
 
     @property
     def dropped(self) -> float:
@@ -308,7 +316,9 @@ class Agent:
     def _remember(self, event: AgentEvent) -> None:
         """What a new connection has to know, and what somebody waits for."""
         if isinstance(event, Configured) and event.conversation:
-            self._conversation = event.conversation
+            self._conversation = self.id = event.conversation
+        elif isinstance(event, Met):
+            self.id = self.id or event.id
         elif isinstance(event, Transcript) and event.final and event.text:
             self._said.append(Recall(event.role, event.text))
         if self._awaited is not None and isinstance(event, self._awaited[0]):
