@@ -55,6 +55,10 @@ class Actor(Protocol):
     name: ClassVar[str]
     paths: ClassVar[str]
     """A regular expression of the paths that the vendor serves."""
+    delta: ClassVar[float]
+    """Seconds of audio in one message of its voice."""
+    renews: ClassVar[bool]
+    """Whether what follows a tool call is another answer."""
     dialect: AgentDialect
     """On THEIR side."""
     hears: bool
@@ -67,6 +71,8 @@ class Actor(Protocol):
     """Samples per second at which it hears."""
     output_rate: int
     """Samples per second at which it speaks; known once the client has configured it."""
+    greeting: str
+    """What it says as soon as it hears: the script's, or what the client has configured; empty for nothing."""
 
     def __init__(self, script: Script) -> None: ...
 

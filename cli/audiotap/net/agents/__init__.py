@@ -1,0 +1,1 @@
+"""Conversations with voice agents, over sockets."""
