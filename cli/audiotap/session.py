@@ -226,11 +226,23 @@ class Session:
             placed += self._placed(track, track.release(self._jitter(track), now, everything=everything), now)
         return placed
 
+    def begin(self, now: float) -> None:
+        """The line's zero is now on our clock, whoever speaks first."""
+        self._arrival = now
+
+    def elapsed(self, now: float) -> float | None:
+        """Seconds on the line at a time on our clock; None before anything lies on it."""
+        return now - self._arrival if self._arrival is not None else None
+
     def place_spoken(self, chunk: Chunk, plays_at: float) -> list[Placed]:
         """Give a chunk we played its address; `plays_at` is its time on our clock."""
-        track = self.tracks.get(SPOKEN)
+        return self.place_played(SPOKEN, chunk, plays_at)
+
+    def place_played(self, name: str, chunk: Chunk, plays_at: float) -> list[Placed]:
+        """Give a chunk of a track whose times are our own clock's its address."""
+        track = self.tracks.get(name)
         if track is None:
-            track = self.tracks[SPOKEN] = Track(self.key, SPOKEN, chunk.rate, 0.0)
+            track = self.tracks[name] = Track(self.key, name, chunk.rate, 0.0)
         if self._arrival is None:
             self._arrival = plays_at
         elapsed = max(0.0, plays_at - self._arrival)

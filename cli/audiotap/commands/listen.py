@@ -14,7 +14,7 @@ from audiotap.jobs.mode import Output
 from audiotap.text import parse_size
 
 if TYPE_CHECKING:
-    from audiotap.net.rest import Access
+    from audiotap.net.rest.base import Access
 
 LIMITS = "Limits"
 """The part of the help for what is taken at most."""
@@ -235,8 +235,8 @@ def listen(
       audiotap listen --stdout | ffplay -f s16le -ar 16000 -
     """
     from audiotap.jobs import listen as job
-    from audiotap.net.admission import Rules
-    from audiotap.net.limits import Limits
+    from audiotap.net.door.admission import Rules
+    from audiotap.net.door.limits import Limits
     from audiotap.net.listener import Config
     from audiotap.net.peer import is_loopback
     from audiotap.sinks.recording import Policy
@@ -333,8 +333,8 @@ def _check_public(url: str) -> None:
 
 def _attendee() -> Access | None:
     """Who can be asked for names: the Attendee that the environment has a key of."""
-    from audiotap.net.attendee_rest import AttendeeRest
-    from audiotap.net.rest import Access
+    from audiotap.net.rest.attendee import AttendeeRest
+    from audiotap.net.rest.base import Access
 
     key = settings.api_key("attendee")
     if not key:

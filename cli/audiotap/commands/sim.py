@@ -95,7 +95,7 @@ def bot(
       audiotap sim bot --url wss://my-server/path --file speech.flac --loop --json
     """
     from audiotap.jobs import sim
-    from audiotap.net.simulator import Script
+    from audiotap.net.sim.simulator import Script
 
     if not file:
         raise UsageError("a bot needs something to hear", "name a file per participant: --file speech.wav")
@@ -192,7 +192,7 @@ def agent(
     """
     from audiotap.actors.base import Script
     from audiotap.jobs import sim_agent
-    from audiotap.net.agents.performance import Part
+    from audiotap.net.agents.simulator.performance import Part
 
     actor = sim_agent.actor_of(provider)
     voice, words = sim_agent.voice(file, says)

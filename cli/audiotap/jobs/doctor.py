@@ -20,10 +20,10 @@ import typer
 from audiotap.errors import AudiotapError, Exit, InterruptedRunError, MachineError, NobodyError, UsageError
 from audiotap.jobs.output import emit
 from audiotap.jobs.running import Signals, run
+from audiotap.net.control.remote import statuses
 from audiotap.net.disk import write_speed
 from audiotap.net.peer import check_url
 from audiotap.net.probe import certificate_days, clock_ahead, round_trip, stand_in
-from audiotap.net.remote import statuses
 from audiotap.net.tasks import Worker, first_of
 from audiotap.text import counted, human_size, printable
 

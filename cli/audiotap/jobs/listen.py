@@ -13,11 +13,11 @@ from audiotap.errors import Exit, MachineError
 from audiotap.jobs.mode import Output
 from audiotap.jobs.running import Signals, run
 from audiotap.jobs.show import Shown, show
-from audiotap.net.levels import Board
 from audiotap.net.listener import Config, Listener, listening
 from audiotap.net.tasks import first_of
 from audiotap.net.tunnel import check_tunnel, keep_tunnel
-from audiotap.net.workers import Front, fronting
+from audiotap.net.workers.front import Front, fronting
+from audiotap.net.workers.levels import Board
 
 MOST_FILES = 65536
 """Files that are asked to be open at once."""

@@ -15,11 +15,10 @@ from audiotap.audio import Chunk
 from audiotap.errors import Exit, MachineError, UsageError
 from audiotap.jobs.output import talk, write
 from audiotap.jobs.running import Signals, run
-from audiotap.net.agents import reports
-from audiotap.net.agents.mishaps import Mishap
-from audiotap.net.agents.performance import Part, Tell
-from audiotap.net.agents.reply import Voice
-from audiotap.net.agents.simulator import simulating
+from audiotap.net.agents.simulator import reports, simulating
+from audiotap.net.agents.simulator.mishaps import Mishap
+from audiotap.net.agents.simulator.performance import Part, Tell
+from audiotap.net.agents.simulator.reply import Voice
 from audiotap.reading import read_all
 from audiotap.text import counted, printable
 

@@ -14,7 +14,7 @@ from audiotap.audio import Level
 from audiotap.events import SPOKEN
 from audiotap.jobs.output import talk
 from audiotap.manifest import NAME, Manifest
-from audiotap.net.simulator import Outcome
+from audiotap.net.sim.simulator import Outcome
 from audiotap.reports import SessionFinished
 from audiotap.text import counted
 

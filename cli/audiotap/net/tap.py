@@ -25,9 +25,10 @@ from audiotap.events import (
     Unknown,
 )
 from audiotap.net.choice import choose
+from audiotap.net.door.limits import Limits
+from audiotap.net.door.tally import Tally, complaint
 from audiotap.net.handover import Handed, Handover
 from audiotap.net.lanes import Lane
-from audiotap.net.limits import Complaints, Limits
 from audiotap.net.mouth import Mouth
 from audiotap.net.port import Peer
 from audiotap.pacing import Block, spread_leads
@@ -208,7 +209,7 @@ class Tap:
         self.url = self.address = ""
         self.refused: dict[str, int] = {}
         self.limits = limits or Limits()
-        self.complaints = Complaints(tell)
+        self._refusals = Tally(tell, complaint)
         self.lossy = False
         self.recorded = False
         self.news = asyncio.Event()
@@ -238,7 +239,7 @@ class Tap:
         await asyncio.gather(*self._ending)
         for lane in self._lanes:
             await lane.close()
-        self.complaints.close()
+        self._refusals.close()
 
     # From the wire
 
@@ -282,6 +283,10 @@ class Tap:
     def calm(self) -> bool:
         """Whether no sink would rather catch up before more is read."""
         return all(lane.calm for lane in self._lanes)
+
+    def refuse(self, what: str) -> None:
+        """A connection, or something that it brought, was not taken."""
+        self._refusals.count(what)
 
     def take(self, link: Link, wires: Sequence[str | bytes]) -> None:
         """Messages of one connection. Chunks of one track that follow each other go on together."""
@@ -418,7 +423,7 @@ class Tap:
     def _refuse(self, what: str) -> bool:
         """Leave out audio that somebody sent, which makes this a lossy listener. Always false."""
         self.lossy = True
-        self.complaints.count(what)
+        self.refuse(what)
         return False
 
     def _open(self, key: SessionKey, bot: str | None) -> Live:

@@ -19,6 +19,7 @@ from audiotap.dialects.base import Side
 from audiotap.errors import WireError
 
 DEADLINE = 20.0
+SETTINGS = AgentSettings()
 T = TypeVar("T")
 
 
@@ -96,7 +97,7 @@ class Client:
 
 @asynccontextmanager
 async def dialled(
-    kind: type[AgentDialect], url: str, settings: AgentSettings = AgentSettings(), key: str = "key"
+    kind: type[AgentDialect], url: str, settings: AgentSettings = SETTINGS, key: str = "key"
 ) -> AsyncIterator[Client]:
     """A client that may speak: the opening is done."""
     async with connected(kind, url, settings, key) as client:
@@ -106,7 +107,7 @@ async def dialled(
 
 @asynccontextmanager
 async def connected(
-    kind: type[AgentDialect], url: str, settings: AgentSettings = AgentSettings(), key: str = "key"
+    kind: type[AgentDialect], url: str, settings: AgentSettings = SETTINGS, key: str = "key"
 ) -> AsyncIterator[Client]:
     """A client that has been let in."""
     address = kind.address(Account(key=key, url=url, organization="org"), settings)

@@ -23,6 +23,8 @@ from audiotap.errors import WireError
 from audiotap.events import Fault
 
 RATE = 16000
+SETTINGS = AgentSettings()
+MEMORY = Memory()
 _SAID = msgspec.json.Decoder(UserEvent | AgentEvent)
 
 
@@ -35,7 +37,7 @@ class ParrotDialect:
     most_per_minute: ClassVar[int] = 0
     idle: ClassVar[float] = 0.0
 
-    def __init__(self, side: Side, settings: AgentSettings = AgentSettings(), memory: Memory = Memory()) -> None:
+    def __init__(self, side: Side, settings: AgentSettings = SETTINGS, memory: Memory = MEMORY) -> None:
         self.side, self.settings, self.memory = side, settings, memory
         self.ready = False
         self.rate = self.output_rate = RATE

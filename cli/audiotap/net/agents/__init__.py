@@ -1,1 +1,1 @@
-"""Conversations with voice agents, over sockets."""
+"""Voice agents: dialled and kept, given a voice that can be interrupted, conversed with, bridged, and simulated."""
