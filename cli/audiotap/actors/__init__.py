@@ -3,5 +3,9 @@
 from __future__ import annotations
 
 from audiotap.actors.base import Actor
+from audiotap.actors.deepgram import DeepgramActor
 
-ACTORS: dict[str, type[Actor]] = {}
+ACTORS: dict[str, type[Actor]] = {
+    "deepgram": DeepgramActor,
+}
+"""The register of simulated agents: one line each."""

@@ -73,6 +73,8 @@ class DeepgramActor:
 
     name: ClassVar[str] = "deepgram"
     paths: ClassVar[str] = rf"{PATH}/?"
+    delta: ClassVar[float] = 0.1
+    renews: ClassVar[bool] = False
 
     def __init__(self, script: Script) -> None:
         self.script = script

@@ -27,6 +27,7 @@ class Ear:
         self._files = 0
         self._rate = 0
         self._kept = bytearray()
+        self._half = b""
         self._start = 0
         self._begun = 0
         self._origin = 0
@@ -40,11 +41,12 @@ class Ear:
         """Where speech begins and ends, as far as that is known with this chunk."""
         if chunk.rate != self._rate:
             self._change(chunk.rate)
-        self.seconds += chunk.seconds
+        pcm = self._whole(chunk.pcm)
+        self.seconds += len(pcm) / SAMPLE_BYTES / chunk.rate
         if self._file is not None:
-            self._file.write(self._file.samples, chunk.pcm)
-        self._kept += chunk.pcm
-        found = [self._from_origin(one) for one in self._endpointer.push(chunk.pcm)]
+            self._file.write(self._file.samples, pcm)
+        self._kept += pcm
+        found = [self._from_origin(one) for one in self._endpointer.push(pcm)]
         self._begun = next((one.at for one in reversed(found) if one.speech), self._begun)
         self._forget(LONGEST)
         return found
@@ -82,8 +84,16 @@ class Ear:
             self._file.close()
             self._file = None
 
+    def _whole(self, pcm: bytes) -> bytes:
+        """Whole samples; half of one waits for the other half."""
+        pcm = self._half + pcm
+        whole = len(pcm) // SAMPLE_BYTES * SAMPLE_BYTES
+        self._half = pcm[whole:]
+        return pcm[:whole]
+
     def _change(self, rate: int) -> None:
         self._rate = rate
+        self._half = b""
         self._kept.clear()
         self._start = self._begun = self._origin = 0
         self._endpointer = Endpointer(rate)
