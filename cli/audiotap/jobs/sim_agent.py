@@ -12,18 +12,16 @@ import msgspec
 from audiotap.actors import ACTORS
 from audiotap.actors.base import Actor
 from audiotap.audio import Chunk
-from audiotap.errors import Exit, MachineError, UsageError
+from audiotap.errors import AudioFileError, Exit, MachineError, UsageError
 from audiotap.jobs.output import talk, write
 from audiotap.jobs.running import Signals, run
 from audiotap.net.agents.simulator import reports, simulating
 from audiotap.net.agents.simulator.mishaps import Mishap
 from audiotap.net.agents.simulator.performance import Part, Tell
 from audiotap.net.agents.simulator.reply import Voice
-from audiotap.reading import read_all
+from audiotap.reading import read_audio
 from audiotap.text import counted, printable
 
-RATE = 48000
-"""At which a voice is read: above that of any agent."""
 WORDS = "Hello, I am the bot. I am recording this meeting for you."
 """What the voice that is shipped says."""
 
@@ -47,9 +45,15 @@ def actor_of(provider: str) -> type[Actor]:
 def voice(file: Path | None, says: str) -> tuple[Voice, str]:
     """What the agent says, and its words; the voice that is shipped if no file is named."""
     if file is not None:
-        return Voice(Chunk(read_all(file, RATE), RATE)), says
-    shipped = Path(str(package_files("audiotap"))) / "speech" / "hello.flac"
-    return Voice(Chunk(read_all(shipped, RATE), RATE)), says or WORDS
+        return _read(file), says
+    return _read(Path(str(package_files("audiotap"))) / "speech" / "hello.flac"), says or WORDS
+
+
+def _read(file: Path) -> Voice:
+    chunks = list(read_audio(file))
+    if not chunks:
+        raise AudioFileError(f"{file} holds no sound", "name another one with --file")
+    return Voice(Chunk(b"".join(chunk.pcm for chunk in chunks), chunks[0].rate))
 
 
 async def _run(actor: type[Actor], part: Part, mishaps: Sequence[Mishap], host: str, port: int, tell: Tell) -> None:
