@@ -1,1 +1,11 @@
 """Simulated agents: how each vendor's server behaves, as its pages say. Pure, and strangers to each other."""
+
+from __future__ import annotations
+
+from audiotap.actors.base import Actor
+from audiotap.actors.deepgram import DeepgramActor
+
+ACTORS: dict[str, type[Actor]] = {
+    "deepgram": DeepgramActor,
+}
+"""The register of simulated agents: one line each."""

@@ -3,5 +3,8 @@
 from __future__ import annotations
 
 from audiotap.dialects.agents.base import AgentDialect
+from audiotap.dialects.agents.deepgram import Deepgram
 
-AGENTS: dict[str, type[AgentDialect]] = {}
+AGENTS: dict[str, type[AgentDialect]] = {
+    "deepgram": Deepgram,
+}
