@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 
-
 from audiotap.audio import SAMPLE_BYTES, Chunk, Resampler
 from audiotap.files import draft_of
 from audiotap.reading import read_audio
