@@ -92,8 +92,8 @@ def samples(told: msgspec.Raw, where: str) -> bytes:
     """The bytes that a JSON string tells in base64; WireError if it is none, `where` in the message it stands.
 
     pybase64 decodes by the register what msgspec decodes by the letter, which gets what the other one doesn't take,
-    such as a string with escapes in it, or has a strange length. For 100 ms at 16 kHz that is 2.3 µs instead of 3.8 with
-    all that is around it.
+    such as a string with escapes in it, or of a strange length. For 100 ms at 16 kHz that is 2.3 µs instead of 3.8,
+    with all that is around it.
     """
     text = memoryview(told)
     if text[0] == _QUOTE and len(text) % 4 == _QUOTES:
