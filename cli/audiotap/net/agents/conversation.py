@@ -19,7 +19,6 @@ from audiotap.agent_events import (
     SpeechFile,
     SpeechStarted,
     ToolCall,
-    ToolResult,
     Truncate,
     TurnDone,
     UserEvent,
@@ -258,7 +257,8 @@ class Conversation:
                 if self._voice is not None:
                     self._voice.done()
             case ToolCall(ours=True):
-                self._refuse(event)
+                self._tell(Odd(f"the agent calls the tool {printable(event.name)}: nobody has it", self._session))
+                self._agent.refuse(event)
             case Concluded():
                 self.concluded = True
             case Fault():
@@ -304,11 +304,6 @@ class Conversation:
         self.turns.played(self._tape.at(block.plays_at), chunk.pcm, chunk.rate)
         self._tape.play(AGENT, chunk, block.plays_at)
         self._changed.set()
-
-    def _refuse(self, call: ToolCall) -> None:
-        """Nobody here has tools; an agent that waits for an answer would say nothing more."""
-        self._tell(Odd(f"the agent calls the tool {printable(call.name)}, which nobody has here", self._session))
-        self.say(ToolResult(call.id, call.name, '{"error": "this tool is not available"}'))
 
     # Waiting
 
