@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from audiotap.dialects.agents.amigo import Amigo
 from audiotap.dialects.agents.base import AgentDialect
 
-AGENTS: dict[str, type[AgentDialect]] = {}
+AGENTS: dict[str, type[AgentDialect]] = {
+    Amigo.name: Amigo,
+}
