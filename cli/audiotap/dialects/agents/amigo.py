@@ -67,7 +67,7 @@ _ELSEWHERE = ("model", "instructions", "voice", "language", "greeting")
 _FINAL = {
     3000: Ending(
         "Amigo refuses the token: it's wrong or has expired",
-        "get a new one by signing in with your API key, and give it as the key",
+        "sign in with your API key for a new one, and set AMIGO_TOKEN to it",
         status=Exit.REFUSED,
     ),
     3003: Ending(
@@ -129,9 +129,11 @@ class Amigo:
             raise UsageError("Amigo's agents are services, and none is named", "name one: --service ID")
         query = _query(settings)
         if not account.key and not account.url:
-            raise UsageError("Amigo wants a token", "give the JWT that Amigo issued as the key")
+            raise UsageError("Amigo wants a token", "set AMIGO_TOKEN to the JWT that Amigo issued")
         if account.key and not _TOKEN.fullmatch(account.key):
-            raise UsageError("the key has characters that no JWT has", "give the JWT alone, without `Bearer`")
+            raise UsageError(
+                "the key has characters that no JWT has", "set AMIGO_TOKEN to the JWT alone, without `Bearer`"
+            )
         subprotocols = (f"{BEARER}{account.key}",) if account.key else ()
         return Address(_url(account, query), subprotocols=subprotocols)
 
@@ -211,7 +213,10 @@ def _check(settings: AgentSettings) -> None:
     if settings.form not in {PCM, MP3}:
         raise UsageError(f"Amigo speaks no {settings.form}", f"use {PCM} or {MP3}")
     if settings.form == MP3 and settings.vad and not settings.text:
-        raise UsageError("Amigo speaks PCM only where it finds the ends of the user's speech", "use pcm, or --no-vad")
+        raise UsageError(
+            "Amigo speaks PCM only where it finds the ends of the user's speech",
+            "leave out --answer mp3, or add --no-vad",
+        )
     if settings.rate and settings.rate not in FRAME_RATES:
         raise UsageError(
             f"Amigo doesn't hear at {settings.rate} Hz", f"from {FRAME_RATES[0]} to {FRAME_RATES[-1]} Hz it does"
