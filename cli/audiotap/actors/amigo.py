@@ -72,9 +72,12 @@ class Simulated:
 
     name: ClassVar[str] = "amigo"
     paths: ClassVar[str] = r"/v1/[^/]+/conversation/converse_realtime"
+    delta: ClassVar[float] = 0.1
+    renews: ClassVar[bool] = False
 
     def __init__(self, script: Script) -> None:
         self._script = script
+        self.greeting = script.greeting
         self._house: House = script.shared.setdefault(self.name, House())
         self._services = _told(script, SERVICE)
         rates = _told(script, OUTPUT_RATE)
