@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from audiotap.actors import amigo
 from audiotap.actors.base import Actor
 from audiotap.actors.deepgram import DeepgramActor
 
 ACTORS: dict[str, type[Actor]] = {
-    "deepgram": DeepgramActor,
+    amigo.Simulated.name: amigo.Simulated,
+    DeepgramActor.name: DeepgramActor,
 }
 """The register of simulated agents: one line each."""

@@ -19,7 +19,8 @@ from audiotap.dialects.base import Side
 from audiotap.errors import WireError
 
 DEADLINE = 20.0
-SETTINGS = AgentSettings()
+NEEDED = {"amigo": AgentSettings(service="service")}
+"""What a vendor's dialect has to be told."""
 T = TypeVar("T")
 
 
@@ -97,7 +98,7 @@ class Client:
 
 @asynccontextmanager
 async def dialled(
-    kind: type[AgentDialect], url: str, settings: AgentSettings = SETTINGS, key: str = "key"
+    kind: type[AgentDialect], url: str, settings: AgentSettings | None = None, key: str = "key"
 ) -> AsyncIterator[Client]:
     """A client that may speak: the opening is done."""
     async with connected(kind, url, settings, key) as client:
@@ -107,9 +108,10 @@ async def dialled(
 
 @asynccontextmanager
 async def connected(
-    kind: type[AgentDialect], url: str, settings: AgentSettings = SETTINGS, key: str = "key"
+    kind: type[AgentDialect], url: str, settings: AgentSettings | None = None, key: str = "key"
 ) -> AsyncIterator[Client]:
     """A client that has been let in."""
+    settings = settings or NEEDED.get(kind.name, AgentSettings())
     address = kind.address(Account(key=key, url=url, organization="org"), settings)
     offered = [Subprotocol(one) for one in address.subprotocols]
     async with connect(

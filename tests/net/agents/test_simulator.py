@@ -47,7 +47,6 @@ from audiotap.net.agents.simulator.reply import Voice
 
 CANNED = tone(2.0, 16000, frequency=300)
 SAID = tone(1.2, 16000)
-UNLIMITED = Script(limits=False)
 Kind = tuple[type[Actor], type[AgentDialect]]
 PARROT: Kind = (Parrot, ParrotDialect)
 KINDS: dict[str, Kind] = {"parrot": PARROT} | {name: (actor, AGENTS[name]) for name, actor in ACTORS.items()}
@@ -66,10 +65,11 @@ class Told(list[reports.Report]):
 
 @asynccontextmanager
 async def playing(
-    kind: Kind = PARROT, *faults: str, script: Script = UNLIMITED, **part: Any
+    kind: Kind = PARROT, *faults: str, script: Script | None = None, **part: Any
 ) -> AsyncIterator[tuple[Simulator, Told]]:
     """A simulator that answers at once with two seconds of a tone, and what it tells."""
     told = Told()
+    script = script or Script(limits=False)
     at_once: dict[str, Any] = {"voice": Voice(Chunk(CANNED, 16000)), "script": script, "think": 0.0, "faster": 0.0}
     chosen = Part(**at_once | part)
     async with simulating(kind[0], chosen, [Mishap.parse(one) for one in faults], tell=told.append) as simulator:
@@ -157,15 +157,19 @@ async def _refused(kind: Kind, url: str) -> int:
 @every_agent
 async def test_an_error_on_demand(kind: Kind) -> None:
     """An error comes in the vendor's own form when it was asked for, once per run, and the conversation goes on."""
-    async with playing(kind, "error:odd:something is odd@turn:1") as (simulator, told):
-        for _ in range(2):
-            async with dialled(kind[1], simulator.url) as client:
-                await client.talk(said(client))
-                await client.hears(SpeechDone)
-                errors = [one for one in client.events if isinstance(one, Fault)]
-                assert len(errors) == (simulator.summary.connections == 1)
-                assert all("something is odd" in one.message for one in errors)
-    assert told.faults() == ["error:odd:something is odd@turn:1"]
+    async with playing(kind, "error:1234:something is odd@turn:1") as (simulator, told):
+        async with dialled(kind[1], simulator.url) as client:
+            await client.talk(said(client))
+            error = await client.hears(Fault)
+            assert "something is odd" in error.message
+            assert not error.fatal
+            await client.talk(said(client))
+            await client.hears(SpeechDone)
+        async with dialled(kind[1], simulator.url) as client:
+            await client.talk(said(client))
+            await client.hears(SpeechDone)
+            assert not any(isinstance(one, Fault) for one in client.events)
+    assert told.faults() == ["error:1234:something is odd@turn:1"]
 
 
 @every_agent
@@ -173,14 +177,14 @@ async def test_a_hundred_at_once(kind: Kind) -> None:
     """A hundred clients are heard and answered at the same time."""
     async with playing(kind) as (simulator, told):
 
-        async def converse() -> None:
-            async with dialled(kind[1], simulator.url) as client:
+        async def converse(key: str) -> None:
+            async with dialled(kind[1], simulator.url, key=key) as client:
                 await client.talk(said(client))
                 await client.hears(SpeechDone)
 
         async with asyncio.TaskGroup() as clients:
-            for _ in range(100):
-                clients.create_task(converse())
+            for n in range(100):
+                clients.create_task(converse(f"key{n}"))
         assert {one.connection for one in told.of(reports.Turn)} == set(range(1, 101))
     assert simulator.summary.turns == 100
 
@@ -190,7 +194,7 @@ async def test_it_goes_away(kind: Kind) -> None:
     """At its end it closes every connection with 1001."""
     async with AsyncExitStack() as clients:
         async with playing(kind) as (simulator, _):
-            dialling = [dialled(kind[1], simulator.url) for _ in range(3)]
+            dialling = [dialled(kind[1], simulator.url, key=f"key{n}") for n in range(3)]
             there = [await clients.enter_async_context(one) for one in dialling]
         assert [await one.ends() for one in there] == [1001] * 3
 

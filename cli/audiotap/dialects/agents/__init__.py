@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from audiotap.dialects.agents.amigo import Amigo
 from audiotap.dialects.agents.base import AgentDialect
 from audiotap.dialects.agents.deepgram import Deepgram
 
 AGENTS: dict[str, type[AgentDialect]] = {
-    "deepgram": Deepgram,
+    Amigo.name: Amigo,
+    Deepgram.name: Deepgram,
 }
