@@ -52,11 +52,11 @@ class ListenFile(msgspec.Struct, frozen=True, tag="listen-file"):
 
 
 class UtteranceEnd(msgspec.Struct, frozen=True, tag="utterance-end"):
-    """The user has said all; it is the agent's turn. Said only where the agent doesn't find that out by itself."""
+    """The user has said all; it is the agent's turn. Said only where the agent does not find that out."""
 
 
 class Write(msgspec.Struct, frozen=True, tag="write"):
-    """What the user says, as text. `event`: a word from outside the conversation, which the agent answers if `start`."""
+    """What the user says, as text. `event`: a word from outside the conversation, answered if `start`."""
 
     text: str
     event: bool = False

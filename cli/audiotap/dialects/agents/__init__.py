@@ -3,5 +3,6 @@
 from __future__ import annotations
 
 from audiotap.dialects.agents.base import AgentDialect
+from audiotap.dialects.agents.openai import Azure, Botify, OpenAI
 
-AGENTS: dict[str, type[AgentDialect]] = {}
+AGENTS: dict[str, type[AgentDialect]] = {dialect.name: dialect for dialect in (OpenAI, Azure, Botify)}
