@@ -5,9 +5,9 @@ from __future__ import annotations
 from audiotap.actors import amigo
 from audiotap.actors.base import Actor
 from audiotap.actors.deepgram import DeepgramActor
+from audiotap.actors.openai import AzureActor, BotifyActor, OpenAIActor
 
 ACTORS: dict[str, type[Actor]] = {
-    amigo.Simulated.name: amigo.Simulated,
-    DeepgramActor.name: DeepgramActor,
+    actor.name: actor for actor in (OpenAIActor, AzureActor, BotifyActor, DeepgramActor, amigo.Simulated)
 }
 """The register of simulated agents: one line each."""
