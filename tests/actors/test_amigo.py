@@ -25,8 +25,12 @@ from audiotap.agent_events import (
     ListenFile,
     Replying,
     Resume,
+    Speech,
+    SpeechDone,
     Told,
     ToolCall,
+    Transcript,
+    TurnDone,
     UserEvent,
     UtteranceEnd,
     VadMode,
@@ -447,6 +451,22 @@ def test_it_can_speak_at_another_rate() -> None:
     """By an option, so that a doubt can be seen."""
     assert Line().server.output_rate == 16000
     assert Line(Script(options=frozenset({"output-rate=24000"}))).server.output_rate == 24000
+
+
+def test_its_other_rate_is_doubted() -> None:
+    """By our dialect, which takes 24 kHz for 16 and sees by the alignment that it's wrong."""
+    line = Line(Script(options=frozenset({"output-rate=24000"}))).open()
+    second = Chunk(bytes(2 * line.server.output_rate), line.server.output_rate)
+    turn: list[AgentEvent] = [
+        Replying("i"),
+        Transcript("agent", "one two three", final=False),
+        *[Speech(second)] * 3,
+        SpeechDone(),
+        TurnDone("i"),
+    ]
+    heard = [event for said in turn for wire in line.server.dialect.encode(said) for event in line.client.decode(wire)]
+    (told,) = [event for event in heard if isinstance(event, Told)]
+    assert (told.kind, told.data["perhaps"]) == ("rate-doubt", 24000)
 
 
 user_events: st.SearchStrategy[UserEvent] = st.one_of(
