@@ -13,7 +13,7 @@ import msgspec
 import numpy as np
 import pytest
 import soundfile
-from tests.net.agents.client import Client, connected, dialled
+from tests.net.agents.client import Client, connected, dialled, needed
 from tests.net.agents.parrot import Parrot, ParrotDialect
 from tests.signals import tone, values
 from websockets.exceptions import InvalidStatus
@@ -142,7 +142,7 @@ async def test_an_interruption(kind: Kind) -> None:
 async def test_files_both_ways(kind: Kind) -> None:
     """What comes as an MP3 is heard when it ends, and an agent that answers in MP3 does."""
     said = encode([Chunk(SAID, 16000)], 100_000)[0]
-    settings = AgentSettings(service="service", vad=False, form="mp3")
+    settings = needed(kind[1], vad=False, form="mp3")
     async with playing(kind) as (simulator, told), dialled(kind[1], simulator.url, settings) as client:
         await client.say(ListenFile(said[:3000], "mp3"), ListenFile(said[3000:], "mp3"), UtteranceEnd())
         await client.hears(TurnDone)
@@ -156,7 +156,7 @@ async def test_files_both_ways(kind: Kind) -> None:
 async def test_turns_by_hand(name: str) -> None:
     """Without a VAD every vendor's agent answers when it is told to, and an answer in text is without sound."""
     actor, dialect = KINDS[name]
-    settings = AgentSettings(service="service", vad=False, text=name != "parrot")
+    settings = needed(dialect, vad=False, text=name != "parrot")
     async with (
         playing((actor, dialect), says="so be it") as (simulator, told),
         dialled(dialect, simulator.url, settings) as client,
@@ -170,7 +170,7 @@ async def test_turns_by_hand(name: str) -> None:
     assert [one.heard for one in told.of(reports.Turn)] == [1.2]
 
 
-@every_agent
+@pytest.mark.parametrize("kind", [kind for name, kind in KINDS.items() if name != "botify"])
 async def test_a_key(kind: Kind) -> None:
     """Where a key is asked for, another one is refused: by a status, or by a close code, and never told."""
     async with playing(kind, script=Script(key="right")) as (simulator, told):
