@@ -30,7 +30,7 @@ from audiotap.agent_events import (
 from audiotap.dialects.agents import realtime
 from audiotap.dialects.agents.base import AgentSettings, laid_over
 from audiotap.dialects.agents.openai import Azure, Botify, OpenAI
-from audiotap.dialects.agents.realtime_client import BETA, BETA_DISABLED, EXPIRED, NOT_ACTIVE, Realtime
+from audiotap.dialects.agents.realtime_client import BETA, BETA_DISABLED, EXPIRED, NOT_ACTIVE
 from audiotap.dialects.agents.realtime_server import CLIENT_WORDS, SEARCH
 from audiotap.dialects.base import Side
 from audiotap.errors import WireError
@@ -68,17 +68,20 @@ class OpenAIServer:
 
     name: ClassVar[str] = "openai"
     paths: ClassVar[str] = r"/v1/realtime"
+    delta: ClassVar[float] = 0.2
+    renews: ClassVar[bool] = True
     tools: bool = True
 
     def __init__(self, script: Script) -> None:
         self.script = script
-        self.dialect: Realtime = self._dialect(beta=BETA in script.options)
+        self.greeting = script.greeting
+        self.dialect: OpenAI | Azure | Botify = self._dialect(beta=BETA in script.options)
         self.hears = True
         self.vad = True
         self.rate = self.output_rate = realtime.RATE
         self._turned_away: tuple[Fault, HangUp] | None = None
 
-    def _dialect(self, *, beta: bool) -> Realtime:
+    def _dialect(self, *, beta: bool) -> OpenAI | Azure | Botify:
         return OpenAI(Side.THEIRS, AgentSettings(options=frozenset({BETA} if beta else ())))
 
     # Who is let in
@@ -230,7 +233,7 @@ class AzureServer(OpenAIServer):
     name: ClassVar[str] = "azure"
     paths: ClassVar[str] = r"/openai/(v1/)?realtime"
 
-    def _dialect(self, *, beta: bool) -> Realtime:
+    def _dialect(self, *, beta: bool) -> OpenAI | Azure | Botify:
         return Azure(Side.THEIRS, AgentSettings(options=frozenset({BETA} if beta else ())))
 
     def admits(self, path: str, headers: Mapping[str, str], subprotocols: Sequence[str]) -> Refused | None:  # noqa: ARG002 - an actor's signature
@@ -265,7 +268,7 @@ class BotifyServer(OpenAIServer):
         super().__init__(script)
         self._gone = False
 
-    def _dialect(self, *, beta: bool) -> Realtime:  # noqa: ARG002 - it has the beta's words only
+    def _dialect(self, *, beta: bool) -> OpenAI | Azure | Botify:  # noqa: ARG002 - it has the beta's words only
         return Botify(Side.THEIRS)
 
     def admits(self, path: str, headers: Mapping[str, str], subprotocols: Sequence[str]) -> Refused | None:  # noqa: ARG002 - anybody
