@@ -9,7 +9,7 @@ import pytest
 from tests.scenarios.harness import Arg, Place, assert_same, sounding
 from tests.scenarios.meeting import bridged, joined, voice
 
-from audiotap.pacing import LEAD
+from audiotap.pacing import BLOCK, LEAD
 
 CASES = [
     *(("openai", 24000, 0.5), ("azure", 24000, 0.0), ("botify", 24000, 1.25)),
@@ -42,7 +42,7 @@ async def test_an_interruption(place: Place, provider: str, rate: int, pause: fl
     assert_same(bot.spoken[:cut], first[:cut])
     assert_same(sounding(recording.samples("spoken")), bot.spoken)
     assert bot.pauses == ([pause] if pause else [])
-    assert 0 < interrupted["heard"] <= cut / rate <= interrupted["heard"] + LEAD + 0.001
+    assert 0 < interrupted["heard"] <= cut / rate <= interrupted["heard"] + LEAD + BLOCK + 0.001
     assert len(bridge.told("interrupted")) == 1
     told = [one["seconds"] for one in agent.told("truncated")]
     assert told == ([] if provider in WITHOUT_MEMORY else [pytest.approx(interrupted["heard"], abs=0.001)])
