@@ -234,7 +234,7 @@ class Agent:
                 answered = asyncio.Event()
                 self._awaited = (step.until, answered) if step.until is not None else None
                 self.say(step.say)
-                await _first(wait_for(self._idle, LAST_WORDS_SECONDS), self.over.wait())
+                await _first(self._idle.wait(), self.over.wait())
                 if step.until is not None:
                     await _first(wait_for(answered, step.seconds), self.over.wait())
         if self._connection is not None:

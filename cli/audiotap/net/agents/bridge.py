@@ -16,10 +16,14 @@ from audiotap.agent_events import (
     AgentEvent,
     Cancel,
     Listen,
+    Replying,
     Speech,
+    SpeechDone,
     SpeechFile,
     SpeechStarted,
+    SpeechStopped,
     ToolCall,
+    Transcript,
     Truncate,
     TurnDone,
 )
@@ -63,8 +67,6 @@ class Voice(Protocol):
     """What an agent speaks with."""
 
     def push(self, speech: Speech) -> None: ...
-
-    def heed(self, event: AgentEvent) -> None: ...
 
     def done(self) -> None: ...
 
@@ -135,7 +137,11 @@ class Bridge:
 
 
 class Attendant:
-    """One session's agent: its ear, its voice, and what was said. `hear` and `lost` are the agent's words to it."""
+    """One session's agent: its ear, its voice, and what was said. `hear` and `lost` are the agent's words to it.
+
+    While it is `deaf`, what is said without an item's name is the rest of an answer that was cut: the next answer
+    comes after the user's words, or is said to begin.
+    """
 
     def __init__(self, tap: Tap, live: Live, bridging: Bridging, tell: Tell) -> None:
         self._tap = tap
@@ -149,6 +155,7 @@ class Attendant:
         self._agent = Agent(bridging.dialect, bridging.account, bridging.settings, self, tell, patient=True)
         self._hearing = Hearing(self._agent.dialect.rate, self._loop.time())
         self._leaving = False
+        self._deaf = False
         self._opening = asyncio.create_task(self._open(), name="agent comes")
         self._tasks: set[asyncio.Future[object]] = set()
 
@@ -177,8 +184,6 @@ class Attendant:
         """The agent said something; while we leave, nobody hears it any more."""
         if self._leaving:
             return
-        if self._voice is not None:
-            self._voice.heed(event)
         match event:
             case Speech():
                 self._speak(event)
@@ -186,6 +191,11 @@ class Attendant:
                 return
             case SpeechStarted():
                 self._cut()
+            case SpeechDone() | TurnDone():
+                if self._voice is not None:
+                    self._voice.done()
+            case Replying() | SpeechStopped() | Transcript(role="user"):
+                self._deaf = False
             case ToolCall(ours=True):
                 self._tell(Odd(f"the agent calls the tool {printable(event.name)}: nobody has it", self._session))
                 self._agent.refuse(event)
@@ -233,6 +243,8 @@ class Attendant:
         self._tell(AgentReady(name, self._session, where, self._agent.connections))
 
     def _speak(self, speech: Speech) -> None:
+        if self._deaf and not speech.item:
+            return
         if self._voice is None:
             self._voice = self._made_voice()
         self._voice.push(speech)
@@ -253,12 +265,13 @@ class Attendant:
 
     def _finished(self, item: Item) -> None:
         """An item was heard, or `audiotap stop` was typed into it, which the agent has to know."""
-        if item.utterance.stopped and isinstance(self._voice, AgentVoice):
+        if item.halted and isinstance(self._voice, AgentVoice):
             if not item.complete:
                 self._agent.say(Cancel())
             self._tell_cut([self._voice.heard(item)])
 
     def _tell_cut(self, cuts: Sequence[Cut]) -> None:
+        self._deaf = any(not cut.item for cut in cuts)
         for cut in cuts:
             self._dialogue.cut(cut.item, cut.heard)
             if cut.item and cut.heard < cut.came:

@@ -6,16 +6,17 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
+from functools import partial
 
 import msgspec
 
-from audiotap.agent_events import AgentEvent, Replying, Speech, SpeechDone, SpeechStopped, Transcript, TurnDone
+from audiotap.agent_events import Speech
 from audiotap.audio import Chunk
 from audiotap.errors import NobodyError
 from audiotap.net.mouth import Mouth, Utterance
 
 MOST_SECONDS = 600.0
-"""Speech of one item that waits to be played; agents send faster than real time, and more than that is no answer."""
+"""Speech that waits to be played; agents send faster than real time, and more than that is no answer."""
 
 
 class Cut(msgspec.Struct, frozen=True):
@@ -27,24 +28,28 @@ class Cut(msgspec.Struct, frozen=True):
 
 
 class Item:
-    """One item that the agent says: its audio as it comes, and how far it was played."""
+    """One item that the agent says: its audio as it comes, how far it was played, and whether others `halted` it."""
 
     def __init__(self, name: str) -> None:
         self.name = name
         self.utterance = Utterance()
         self.came = 0.0
         self.complete = False
+        self.halted = False
+        self.task: asyncio.Task[None] | None = None
         self._chunks: deque[Chunk] = deque()
         self._more = asyncio.Event()
 
-    def push(self, chunk: Chunk) -> bool:
-        """Take audio; False when there is too much of it."""
-        if self.came - self.utterance.sent > MOST_SECONDS:
-            return False
+    @property
+    def waiting(self) -> float:
+        """Seconds that came and were not played yet."""
+        return self.came - self.utterance.sent
+
+    def push(self, chunk: Chunk) -> None:
+        """Take audio."""
         self.came += chunk.seconds
         self._chunks.append(chunk)
         self._more.set()
-        return True
 
     def close(self) -> None:
         """Nothing more comes."""
@@ -65,15 +70,15 @@ class Item:
 class AgentVoice:
     """Plays what an agent says through a mouth. All methods belong to the event loop's thread.
 
-    `finished` is told of each item when it had time to be heard, or was stopped by somebody else; not when it was cut.
+    `finished` is told of each item when it had time to be heard, or was cut.
     """
 
     def __init__(self, mouth: Mouth, finished: Callable[[Item], None] = lambda _: None) -> None:
         self.dropped = 0.0
         self._mouth = mouth
         self._finished = finished
-        self._items: dict[Item, asyncio.Task[None]] = {}
-        self._ending: set[asyncio.Task[None]] = set()
+        self._items: list[Item] = []
+        self._tasks: set[asyncio.Task[None]] = set()
         self._cut: set[str] = set()
 
     @property
@@ -85,21 +90,14 @@ class AgentVoice:
         """Take what the agent says. What still comes of an item that was cut is dropped."""
         if speech.item in self._cut:
             return
+        if sum(item.waiting for item in self._items) > MOST_SECONDS:
+            self.dropped += speech.chunk.seconds
+            return
         item = next((item for item in self._items if item.name == speech.item and not item.complete), None)
         if item is None:
             self.done()
-            item = Item(speech.item)
-            self._items[item] = asyncio.create_task(self._play(item), name="agent's voice")
-        if not item.push(speech.chunk):
-            self.dropped += speech.chunk.seconds
-
-    def heed(self, event: AgentEvent) -> None:
-        """Take another of its words: where an answer ends and, where no items are named, before which one begins."""
-        match event:
-            case SpeechDone() | TurnDone():
-                self.done()
-            case Replying() | SpeechStopped() | Transcript(role="user"):
-                self._cut.discard("")
+            item = self._begin(speech.item)
+        item.push(speech.chunk)
 
     def done(self) -> None:
         """The agent has said all of what it was saying."""
@@ -108,14 +106,13 @@ class AgentVoice:
 
     def cut(self) -> list[Cut]:
         """Be silent at once: the items that were not heard in full, in order."""
-        items, self._items = self._items, {}
         cuts = []
-        for item, task in items.items():
+        items, self._items = self._items, []
+        for item in items:
             cuts.append(self.heard(item))
-            self._cut.add(item.name)
-            task.cancel()
-            self._ending.add(task)
-            task.add_done_callback(self._ending.discard)
+            self._forget(item)
+            if item.task is not None:
+                item.task.cancel()
         return cuts
 
     def heard(self, item: Item) -> Cut:
@@ -125,13 +122,32 @@ class AgentVoice:
 
     async def close(self) -> None:
         """Be gone."""
-        self.cut()
-        await asyncio.gather(*self._ending, return_exceptions=True)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _begin(self, name: str) -> Item:
+        item = Item(name)
+        self._items.append(item)
+        item.task = asyncio.create_task(self._play(item), name="agent's voice")
+        self._tasks.add(item.task)
+        item.task.add_done_callback(partial(self._over, item))
+        return item
 
     async def _play(self, item: Item) -> None:
         with suppress(NobodyError):
             await self._mouth.speak(item.utterance, item.chunks())
-        if item.utterance.stopped:
+
+    def _forget(self, item: Item) -> None:
+        """Drop what still comes of an item."""
+        if item.name:
             self._cut.add(item.name)
-        del self._items[item]
+
+    def _over(self, item: Item, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if item in self._items:
+            self._items.remove(item)
+            item.halted = item.utterance.stopped
+        if item.halted:
+            self._forget(item)
         self._finished(item)
