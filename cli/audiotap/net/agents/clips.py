@@ -71,9 +71,16 @@ class ClipVoice:
             self._coming = None
             self._some.set()
 
+    def renew(self) -> None:
+        """Nothing more comes of what was said, and its names mean nothing any more: the agent has a new connection."""
+        self.done()
+        self._cut.clear()
+        for clip in self._clips():
+            clip.item = ""
+
     def cut(self) -> list[Cut]:
         """Be silent at once: the answers that were not heard in full, in order."""
-        clips = [clip for clip in (self._current, *self._waiting, self._coming) if clip is not None]
+        clips = self._clips()
         self._waiting.clear()
         self._coming = None
         for clip in clips:
@@ -87,6 +94,10 @@ class ClipVoice:
         self._task.cancel()
         await asyncio.gather(self._task, return_exceptions=True)
         self._encoder.stop()
+
+    def _clips(self) -> list[Clip]:
+        """What is not over yet, in order."""
+        return [clip for clip in (self._current, *self._waiting, self._coming) if clip is not None]
 
     def _heard(self, clip: Clip) -> Cut:
         heard = self._loop.time() - clip.began if clip.began is not None else 0.0

@@ -115,6 +115,13 @@ class AgentVoice:
                 item.task.cancel()
         return cuts
 
+    def renew(self) -> None:
+        """Nothing more comes of what was said, and its names mean nothing any more: the agent has a new connection."""
+        self.done()
+        self._cut.clear()
+        for item in self._items:
+            item.name = ""
+
     def heard(self, item: Item) -> Cut:
         """How much of an item was heard by now."""
         heard = item.utterance.sent - (self._mouth.unheard if item.utterance.sent else 0.0)
