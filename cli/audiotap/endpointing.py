@@ -49,6 +49,15 @@ class Endpointer:
         self._rest = data[whole * self._frame * SAMPLE_BYTES :]
         return [found for loud in _loud(data, whole, self._frame, self._threshold) for found in self._look(loud=loud)]
 
+    def finish(self) -> list[Boundary]:
+        """The end of speech that lasts to the end of the stream: behind its last loud frame."""
+        if not self.speaking:
+            return []
+        self.speaking = False
+        return [
+            Boundary(speech=False, at=(self._frames - self._turning) * self._frame, found=self._frames * self._frame)
+        ]
+
     def _look(self, *, loud: bool) -> Iterator[Boundary]:
         self._frames += 1
         self._turning = self._turning + 1 if loud != self.speaking else 0

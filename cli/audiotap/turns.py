@@ -12,10 +12,14 @@ import math
 import msgspec
 
 from audiotap.agent_events import AgentEvent, Speech, SpeechFile, SpeechStopped, Transcript, TurnDone
-from audiotap.endpointing import THRESHOLD, speech_bounds
+from audiotap.audio import SAMPLE_BYTES
+from audiotap.endpointing import THRESHOLD, Endpointer
 
 INTERRUPTED = "turn_detected"
 """Why an answer was cancelled that the user spoke into: another one follows (OpenAI's word)."""
+
+TOGETHER = 0.1
+"""Seconds between two pieces of an answer that are still heard as one."""
 
 
 class Turn(msgspec.Struct):
@@ -62,6 +66,7 @@ class Turns:
         self.turns: list[Turn] = []
         self._in_text = in_text
         self._threshold = threshold
+        self._ear: Ear | None = None
 
     @property
     def current(self) -> Turn | None:
@@ -105,10 +110,13 @@ class Turns:
         """Agent's audio is heard from `plays_at` on."""
         turn = self.current
         if turn is None or turn.first_sound is not None or turn.said_until is None or turn.first_byte is None:
+            self._ear = None
             return
-        bounds = speech_bounds(pcm, rate, self._threshold)
-        if bounds is not None and plays_at + bounds[0] / rate >= turn.said_until:
-            turn.first_sound = plays_at + bounds[0] / rate
+        if self._ear is None or rate != self._ear.rate or plays_at > self._ear.until + TOGETHER:
+            self._ear = Ear(rate, self._threshold)
+        begun = self._ear.hear(plays_at, pcm)
+        if begun is not None:
+            turn.first_sound = max(begun, turn.said_until)
 
     def _came(self, turn: Turn, now: float) -> None:
         if turn.first_byte is None and now >= (turn.said_until if turn.said_until is not None else math.inf):
@@ -117,6 +125,24 @@ class Turns:
             turn.server_byte = now
         if turn.status == "missing":
             turn.status = "answering"
+
+
+class Ear:
+    """Hears where sound begins in audio that is played in pieces, each much shorter than what counts as sound."""
+
+    def __init__(self, rate: int, threshold: float) -> None:
+        self.rate = rate
+        self.until = math.inf
+        self._endpointer = Endpointer(rate, threshold)
+        self._heard = 0
+
+    def hear(self, plays_at: float, pcm: bytes) -> float | None:
+        """Take the next piece; when the sound began that is noticed with it."""
+        begun = next((one.at for one in self._endpointer.push(pcm) if one.speech), None)
+        at = plays_at + (begun - self._heard) / self.rate if begun is not None else None
+        self._heard += len(pcm) // SAMPLE_BYTES
+        self.until = plays_at + len(pcm) / SAMPLE_BYTES / self.rate
+        return at
 
 
 def _between(start: float | None, end: float | None) -> float | None:
