@@ -45,6 +45,8 @@ USER = "user"
 AGENT = "agent"
 HEARD_BLOCK = 0.02
 """Seconds of the agent's voice that are played as one: what it costs to hear it in whole blocks."""
+HEARD_LEAD = 0.05
+"""Seconds by which they are handed out before they are heard: who is late by less leaves no hole in the voice."""
 SETTLE = 0.3
 """Seconds of quiet after an answer's end, in which another one may begin by itself (after a tool call)."""
 NEW_TURN = 0.5
@@ -294,7 +296,7 @@ class Conversation:
 
     def _speak(self, speech: Speech) -> None:
         if self._voice is None:
-            self._mouth = Mouth(speech.chunk.rate, _sent, self._played, lead=0.0, block=HEARD_BLOCK)
+            self._mouth = Mouth(speech.chunk.rate, _sent, self._played, lead=HEARD_LEAD, block=HEARD_BLOCK)
             self._voice = AgentVoice(self._mouth, lambda _: self._changed.set())
         self._voice.push(speech)
 

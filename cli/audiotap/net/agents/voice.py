@@ -6,6 +6,7 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
+from functools import partial
 
 import msgspec
 
@@ -15,7 +16,7 @@ from audiotap.errors import NobodyError
 from audiotap.net.mouth import Mouth, Utterance
 
 MOST_SECONDS = 600.0
-"""Speech of one item that waits to be played; agents send faster than real time, and more than that is no answer."""
+"""Speech that waits to be played; agents send faster than real time, and more than that is no answer."""
 
 
 class Cut(msgspec.Struct, frozen=True):
@@ -34,17 +35,20 @@ class Item:
         self.utterance = Utterance()
         self.came = 0.0
         self.complete = False
+        self.task: asyncio.Task[None] | None = None
         self._chunks: deque[Chunk] = deque()
         self._more = asyncio.Event()
 
-    def push(self, chunk: Chunk) -> bool:
-        """Take audio; False when there is too much of it."""
-        if self.came - self.utterance.sent > MOST_SECONDS:
-            return False
+    @property
+    def waiting(self) -> float:
+        """Seconds that came and were not played yet."""
+        return self.came - self.utterance.sent
+
+    def push(self, chunk: Chunk) -> None:
+        """Take audio."""
         self.came += chunk.seconds
         self._chunks.append(chunk)
         self._more.set()
-        return True
 
     def close(self) -> None:
         """Nothing more comes."""
@@ -72,7 +76,8 @@ class AgentVoice:
         self.dropped = 0.0
         self._mouth = mouth
         self._finished = finished
-        self._items: dict[Item, asyncio.Task[None]] = {}
+        self._items: list[Item] = []
+        self._tasks: set[asyncio.Task[None]] = set()
         self._cut: set[str] = set()
 
     @property
@@ -84,13 +89,14 @@ class AgentVoice:
         """Take what the agent says. What still comes of an item that was cut is dropped."""
         if speech.item in self._cut:
             return
+        if sum(item.waiting for item in self._items) > MOST_SECONDS:
+            self.dropped += speech.chunk.seconds
+            return
         item = next((item for item in self._items if item.name == speech.item and not item.complete), None)
         if item is None:
             self.done()
-            item = Item(speech.item)
-            self._items[item] = asyncio.create_task(self._play(item), name="agent's voice")
-        if not item.push(speech.chunk):
-            self.dropped += speech.chunk.seconds
+            item = self._begin(speech.item)
+        item.push(speech.chunk)
 
     def done(self) -> None:
         """The agent has said all of what it was saying."""
@@ -100,25 +106,36 @@ class AgentVoice:
     def cut(self) -> list[Cut]:
         """Be silent at once: the items that were not heard in full, in order."""
         cuts = []
-        for item, task in list(self._items.items()):
+        items, self._items = self._items, []
+        for item in items:
             heard = max(0.0, item.utterance.sent - (self._mouth.unheard if item.utterance.sent else 0.0))
             cuts.append(Cut(item.name, min(heard, item.came), item.came))
             if item.name:
                 self._cut.add(item.name)
-            task.cancel()
+            if item.task is not None:
+                item.task.cancel()
         return cuts
 
     async def close(self) -> None:
         """Be gone."""
-        tasks = list(self._items.values())
-        for task in tasks:
+        for task in self._tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _begin(self, name: str) -> Item:
+        item = Item(name)
+        self._items.append(item)
+        item.task = asyncio.create_task(self._play(item), name="agent's voice")
+        self._tasks.add(item.task)
+        item.task.add_done_callback(partial(self._over, item))
+        return item
 
     async def _play(self, item: Item) -> None:
-        try:
-            with suppress(NobodyError):
-                await self._mouth.speak(item.utterance, item.chunks())
-        finally:
-            del self._items[item]
-            self._finished(item)
+        with suppress(NobodyError):
+            await self._mouth.speak(item.utterance, item.chunks())
+
+    def _over(self, item: Item, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if item in self._items:
+            self._items.remove(item)
+        self._finished(item)
