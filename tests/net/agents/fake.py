@@ -38,6 +38,9 @@ from audiotap.reports import Odd, Report
 
 T = TypeVar("T")
 KEY = "sk-k3y-of-nobody"
+STEP = 0.01
+TURNS = 8
+"""Rounds of the loop in which everything happens that is due."""
 ANSWER_SECONDS = 5.0
 """How long the vendor may take to say that a conversation is concluded."""
 _DECODER = msgspec.json.Decoder(UserEvent | AgentEvent)
@@ -54,6 +57,13 @@ class Clock:
 
     def advance(self, seconds: float) -> None:
         self.ahead += seconds
+
+    async def go(self, seconds: float) -> None:
+        """Let time pass little by little, with everything that is due in it."""
+        for _ in range(round(seconds / STEP)):
+            self.advance(STEP)
+            for _ in range(TURNS):
+                await asyncio.sleep(0)
 
     async def until(self, work: asyncio.Task[T]) -> T:
         """Move on, second by second, until some work that waits for nothing but time is done."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
@@ -17,10 +16,6 @@ from audiotap.net.agents.voice import AgentVoice, Cut
 from audiotap.net.mouth import Mouth
 from audiotap.pacing import Block
 
-STEP = 0.01
-TURNS = 8
-"""Rounds of the loop in which everything happens that is due."""
-
 
 class Meeting:
     """An agent's voice and what is heard of it, by a clock that is moved on."""
@@ -31,7 +26,7 @@ class Meeting:
         self.finished: list[str] = []
         self.mouth = Mouth(RATE, self._send, self._played, lead=lead, block=HEARD_BLOCK)
         self.voice = AgentVoice(self.mouth, lambda item: self.finished.append(item.name))
-        self._clock = clock
+        self.clock = clock
 
     @property
     def seconds(self) -> float:
@@ -40,13 +35,6 @@ class Meeting:
     def push(self, item: str, seconds: float, start: int = 1, rate: int = RATE) -> None:
         """The agent says so much of an item."""
         self.voice.push(Speech(Chunk(counting(round(seconds * rate), start), rate), item))
-
-    async def wait(self, seconds: float) -> None:
-        """Time passes, little by little."""
-        for _ in range(round(seconds / STEP)):
-            self._clock.advance(STEP)
-            for _ in range(TURNS):
-                await asyncio.sleep(0)
 
     async def _send(self, _: Chunk) -> bool:
         return True
@@ -70,10 +58,10 @@ async def test_what_an_agent_says_is_heard(meeting: Meeting) -> None:
     for n in range(10):
         meeting.push("a", 0.1, 1 + n * 1600)
     meeting.voice.done()
-    await meeting.wait(0.5)
+    await meeting.clock.go(0.5)
     assert meeting.voice.speaking
     assert meeting.seconds == pytest.approx(0.5 + HEARD_LEAD, abs=2 * HEARD_BLOCK)
-    await meeting.wait(1.0)
+    await meeting.clock.go(1.0)
     assert meeting.heard == counting(RATE)
     times = [block.plays_at for block in meeting.blocks]
     assert times == pytest.approx([times[0] + n * HEARD_BLOCK for n in range(len(times))])
@@ -87,7 +75,7 @@ async def test_items_are_heard_one_after_the_other(meeting: Meeting) -> None:
     meeting.push("b", 0.1, 1601)
     meeting.push("a", 0.1, 3201)
     meeting.voice.done()
-    await meeting.wait(1.0)
+    await meeting.clock.go(1.0)
     assert meeting.heard == counting(4800)
     assert meeting.finished == ["a", "b", "a"]
 
@@ -95,12 +83,12 @@ async def test_items_are_heard_one_after_the_other(meeting: Meeting) -> None:
 async def test_an_item_without_an_end_goes_on(meeting: Meeting) -> None:
     """An agent that falls silent within an item may say more of it; until then it still speaks."""
     meeting.push("a", 0.1)
-    await meeting.wait(1.0)
+    await meeting.clock.go(1.0)
     assert meeting.voice.speaking
     assert meeting.seconds == 0.1
     meeting.push("a", 0.1, 1601)
     meeting.voice.done()
-    await meeting.wait(1.0)
+    await meeting.clock.go(1.0)
     assert meeting.heard == counting(3200)
     assert meeting.finished == ["a"]
 
@@ -108,13 +96,13 @@ async def test_an_item_without_an_end_goes_on(meeting: Meeting) -> None:
 async def test_an_answer_that_is_cut(meeting: Meeting) -> None:
     """It is silent at once; what was heard and what had come are told, and only the first was ever played."""
     meeting.push("a", 2.0)
-    await meeting.wait(0.5)
+    await meeting.clock.go(0.5)
     (cut,) = meeting.voice.cut()
     assert (cut.item, cut.came) == ("a", 2.0)
     assert cut.heard == pytest.approx(0.5, abs=3 * HEARD_BLOCK)
     assert cut.heard <= meeting.seconds <= cut.heard + HEARD_LEAD + 2 * HEARD_BLOCK
     before = meeting.heard
-    await meeting.wait(1.0)
+    await meeting.clock.go(1.0)
     assert meeting.heard == before
     assert meeting.finished == ["a"]
     assert not meeting.voice.speaking
@@ -125,7 +113,7 @@ async def test_items_that_wait_are_cut_too(meeting: Meeting) -> None:
     meeting.push("a", 0.2)
     meeting.push("b", 0.3)
     meeting.push("c", 0.4)
-    await meeting.wait(0.3)
+    await meeting.clock.go(0.3)
     cuts = meeting.voice.cut()
     assert [cut.item for cut in cuts] == ["b", "c"]
     assert cuts[0].heard == pytest.approx(0.1, abs=3 * HEARD_BLOCK)
@@ -136,14 +124,14 @@ async def test_items_that_wait_are_cut_too(meeting: Meeting) -> None:
 async def test_what_comes_late_of_a_cut_item_is_dropped(meeting: Meeting) -> None:
     """Its name is not forgotten, however many others come and go; the next item is heard."""
     meeting.push("a", 0.2)
-    await meeting.wait(0.1)
+    await meeting.clock.go(0.1)
     meeting.voice.cut()
     before = len(meeting.heard)
     for name in "bcd":
         meeting.push(name, 0.1)
         meeting.push("a", 0.1)
     meeting.voice.done()
-    await meeting.wait(1.0)
+    await meeting.clock.go(1.0)
     assert meeting.heard[before:] == counting(1600) * 3
     assert meeting.finished == ["a", "b", "c", "d"]
 
@@ -151,26 +139,26 @@ async def test_what_comes_late_of_a_cut_item_is_dropped(meeting: Meeting) -> Non
 async def test_items_without_names(meeting: Meeting) -> None:
     """Nothing tells what comes late from what is new, so what comes after a cut is heard."""
     meeting.push("", 0.2)
-    await meeting.wait(0.1)
+    await meeting.clock.go(0.1)
     assert [cut.item for cut in meeting.voice.cut()] == [""]
     before = len(meeting.heard)
     meeting.push("", 0.1)
     meeting.push("", 0.1, 1601)
     meeting.voice.done()
-    await meeting.wait(1.0)
+    await meeting.clock.go(1.0)
     assert meeting.heard[before:] == counting(3200)
 
 
 async def test_what_follows_a_cut_at_once_is_heard(meeting: Meeting) -> None:
     """An answer that comes with the very message that cut the last one is not lost with it."""
     meeting.push("", 0.2)
-    await meeting.wait(0.1)
+    await meeting.clock.go(0.1)
     meeting.voice.cut()
     before = len(meeting.heard)
     meeting.push("", 0.1)
     assert meeting.voice.speaking
     meeting.voice.done()
-    await meeting.wait(1.0)
+    await meeting.clock.go(1.0)
     assert meeting.heard[before:] == counting(1600)
 
 
@@ -178,7 +166,7 @@ async def test_an_answer_is_cut_once(meeting: Meeting) -> None:
     """Two words of the user's speech with one message cut what there is, and then nothing."""
     assert meeting.voice.cut() == []
     meeting.push("a", 0.2)
-    await meeting.wait(0.1)
+    await meeting.clock.go(0.1)
     assert len(meeting.voice.cut()) == 1
     assert meeting.voice.cut() == []
     assert not meeting.voice.speaking
@@ -188,7 +176,7 @@ async def test_an_answer_that_was_heard_is_not_cut(meeting: Meeting) -> None:
     """When it had time to be heard it is over."""
     meeting.push("a", 0.2)
     meeting.voice.done()
-    await meeting.wait(0.5)
+    await meeting.clock.go(0.5)
     assert meeting.voice.cut() == []
 
 
@@ -196,12 +184,12 @@ async def test_a_lead_is_not_heard_yet(clock: Clock) -> None:
     """What was sent ahead of time counts as heard only when its time has come."""
     meeting = Meeting(clock, lead=0.3)
     meeting.push("a", 2.0)
-    await meeting.wait(0.5)
+    await meeting.clock.go(0.5)
     (cut,) = meeting.voice.cut()
     assert meeting.seconds == pytest.approx(0.8, abs=2 * HEARD_BLOCK)
     assert cut.heard == pytest.approx(0.5, abs=3 * HEARD_BLOCK)
     meeting.push("b", 1.0)
-    await meeting.wait(0.1)
+    await meeting.clock.go(0.1)
     assert [cut.heard for cut in meeting.voice.cut()] == [0.0]
     await meeting.voice.close()
     await meeting.mouth.close()
@@ -211,11 +199,11 @@ async def test_another_rate(meeting: Meeting) -> None:
     """An agent at 24 kHz is heard at the mouth's rate, for as long, and no more of it is heard than came."""
     meeting.voice.push(Speech(Chunk(tone(0.5, 24_000), 24_000), "a"))
     meeting.voice.done()
-    await meeting.wait(1.0)
+    await meeting.clock.go(1.0)
     assert meeting.seconds == pytest.approx(0.5, abs=0.001)
     assert abs(values(meeting.heard)).max() == pytest.approx(8000, rel=0.05)
     meeting.voice.push(Speech(Chunk(tone(0.5, 24_000), 24_000), "b"))
-    await meeting.wait(0.7)
+    await meeting.clock.go(0.7)
     (cut,) = meeting.voice.cut()
     assert cut.heard <= cut.came == 0.5
 
@@ -226,7 +214,7 @@ async def test_too_much_is_dropped_and_counted(meeting: Meeting, monkeypatch: py
     for n in range(30):
         meeting.push(f"{n // 3}", 0.1)
     assert meeting.voice.dropped == pytest.approx(2.0)
-    await meeting.wait(0.5)
+    await meeting.clock.go(0.5)
     meeting.push("z", 0.1)
     assert meeting.voice.dropped == pytest.approx(2.0)
 
@@ -235,10 +223,10 @@ async def test_a_mouth_that_closes_ends_the_voice(meeting: Meeting) -> None:
     """The bot left: nobody hears the rest, and nothing is left of it."""
     meeting.push("a", 1.0)
     meeting.push("b", 1.0)
-    await meeting.wait(0.1)
+    await meeting.clock.go(0.1)
     await meeting.mouth.close()
     meeting.voice.done()
-    await meeting.wait(0.1)
+    await meeting.clock.go(0.1)
     assert meeting.finished == ["a", "b"]
     assert not meeting.voice.speaking
 
@@ -247,7 +235,7 @@ async def test_closing_in_the_middle(meeting: Meeting) -> None:
     """It's silent when that returns, also with an item that was just cut."""
     meeting.push("a", 1.0)
     meeting.push("b", 1.0)
-    await meeting.wait(0.1)
+    await meeting.clock.go(0.1)
     meeting.voice.cut()
     meeting.push("c", 1.0)
     await meeting.voice.close()

@@ -53,10 +53,6 @@ class Microphone:
         while self._buffer:
             await self._next()
 
-    def stop(self) -> None:
-        """Say nothing of what is left."""
-        self._buffer.clear()
-
     async def close(self) -> None:
         self._task.cancel()
         await asyncio.gather(self._task, return_exceptions=True)
