@@ -108,6 +108,18 @@ async def test_an_answer_that_is_cut(meeting: Meeting) -> None:
     assert not meeting.voice.speaking
 
 
+async def test_no_block_slips_out_behind_a_cut(meeting: Meeting) -> None:
+    """Not even one that is due at that very moment, to a mouth that is about to look."""
+    meeting.push("a", 2.0)
+    await meeting.clock.go(0.3)
+    meeting.clock.advance(HEARD_LEAD)
+    meeting.mouth.back()
+    meeting.voice.cut()
+    before = meeting.seconds
+    await meeting.clock.go(0.1)
+    assert meeting.seconds == before
+
+
 async def test_items_that_wait_are_cut_too(meeting: Meeting) -> None:
     """In order, and nothing of them was heard: heard and dropped are all that came."""
     meeting.push("a", 0.2)

@@ -112,6 +112,7 @@ class AgentVoice:
             cuts.append(Cut(item.name, min(heard, item.came), item.came))
             if item.name:
                 self._cut.add(item.name)
+            self._mouth.drop(item.utterance)
             if item.task is not None:
                 item.task.cancel()
         return cuts
