@@ -12,7 +12,7 @@ import math
 import msgspec
 
 from audiotap.agent_events import AgentEvent, Speech, SpeechFile, SpeechStopped, Transcript, TurnDone
-from audiotap.endpointing import THRESHOLD, speech_bounds
+from audiotap.endpointing import THRESHOLD, first_loud
 
 INTERRUPTED = "turn_detected"
 """Why an answer was cancelled that the user spoke into: another one follows (OpenAI's word)."""
@@ -106,9 +106,9 @@ class Turns:
         turn = self.current
         if turn is None or turn.first_sound is not None or turn.said_until is None or turn.first_byte is None:
             return
-        bounds = speech_bounds(pcm, rate, self._threshold)
-        if bounds is not None and plays_at + bounds[0] / rate >= turn.said_until:
-            turn.first_sound = plays_at + bounds[0] / rate
+        at = first_loud(pcm, rate, self._threshold)
+        if at is not None and plays_at + at / rate >= turn.said_until:
+            turn.first_sound = plays_at + at / rate
 
     def _came(self, turn: Turn, now: float) -> None:
         if turn.first_byte is None and now >= (turn.said_until if turn.said_until is not None else math.inf):

@@ -63,7 +63,7 @@ class House(msgspec.Struct):
     occupied: set[tuple[str, str]] = set()
 
 
-class Simulated:
+class AmigoActor:
     """Amigo's end of one connection.
 
     Options: `forbidden` (the token's user may not converse), `service=ID` (the only services there are), `fillers`,
@@ -72,6 +72,8 @@ class Simulated:
 
     name: ClassVar[str] = "amigo"
     paths: ClassVar[str] = r"/v1/[^/]+/conversation/converse_realtime"
+    delta: ClassVar[float] = 0.1
+    renews: ClassVar[bool] = False
 
     def __init__(self, script: Script) -> None:
         self._script = script
@@ -84,6 +86,7 @@ class Simulated:
         self.tools = False
         self.rate = RATE
         self.output_rate = int(rates[0]) if rates else RATE
+        self.greeting = script.greeting
         self._mp3 = False
         self._token = ""
         self._refusal: HangUp | None = None

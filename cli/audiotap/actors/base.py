@@ -57,8 +57,10 @@ class Actor(Protocol):
     name: ClassVar[str]
     paths: ClassVar[str]
     """A regular expression of the paths that the vendor serves."""
-    dialect: AgentDialect
-    """On THEIR side."""
+    delta: ClassVar[float]
+    """Seconds of audio in one message of its voice."""
+    renews: ClassVar[bool]
+    """Whether what follows a tool call is another answer."""
     hears: bool
     """Whether audio is heard now: the client has done what has to come first."""
     vad: bool
@@ -69,8 +71,14 @@ class Actor(Protocol):
     """Samples per second at which it hears."""
     output_rate: int
     """Samples per second at which it speaks; known once the client has configured it."""
+    greeting: str
+    """What it says as soon as it hears: the script's, or what the client has configured; empty for nothing."""
 
     def __init__(self, script: Script) -> None: ...
+
+    @property
+    def dialect(self) -> AgentDialect:
+        """On THEIR side."""
 
     def admits(self, path: str, headers: Mapping[str, str], subprotocols: Sequence[str]) -> Refused | None:
         """Whether the upgrade is refused; `path` has its query, the names of headers are in lower case."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, get_type_hints
 
 
 def taking(**makers: Callable[..., Any]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -26,8 +27,8 @@ def taking(**makers: Callable[..., Any]) -> Callable[[Callable[..., Any]], Calla
 
         run.__name__, run.__doc__ = command.__name__, command.__doc__
         hints: dict[str, Any] = {}
-        for function in (*makers.values(), command):
-            hints |= inspect.get_annotations(function, eval_str=True)
+        for function, some in (*((makers[name], theirs[name]) for name in makers), (command, own)):
+            hints |= _hints(function, [one.name for one in some])
         keyword = inspect.Parameter.KEYWORD_ONLY
         options = [one.replace(kind=keyword, annotation=hints[one.name]) for one in everything]
         run.__signature__ = inspect.Signature(options)  # type: ignore[attr-defined]
@@ -35,3 +36,9 @@ def taking(**makers: Callable[..., Any]) -> Callable[[Callable[..., Any]], Calla
         return run
 
     return made
+
+
+def _hints(function: Callable[..., Any], names: list[str]) -> dict[str, Any]:
+    """What some parameters are; the types of others may be known to type checkers only."""
+    told = SimpleNamespace(__annotations__={name: function.__annotations__[name] for name in names})
+    return get_type_hints(told, function.__globals__, include_extras=True)

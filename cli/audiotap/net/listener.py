@@ -27,7 +27,7 @@ from audiotap.net.door.tls import Certificate
 from audiotap.net.handover import Handed, Handover
 from audiotap.net.lanes import LIMIT, BatchLane, DirectLane, Lane
 from audiotap.net.peer import bind
-from audiotap.net.port import Port
+from audiotap.net.port import TICK, Port
 from audiotap.net.rest.base import Access
 from audiotap.net.rest.names import keep_naming
 from audiotap.net.tap import Tap, Tell
@@ -67,6 +67,8 @@ class Config(msgspec.Struct, frozen=True):
     """Whether others than this machine's users can reach the port."""
     tls: tuple[Path, Path | None] | None = None
     """The certificate and its key."""
+    tick: float = TICK
+    """Seconds between the times at which bots are read."""
 
     def url(self, host: str, port: int) -> str:
         """What was bound."""
@@ -172,7 +174,7 @@ async def listening(
         refusals = Tally(tell, not_let_in)
         stack.callback(refusals.close)
         door = Door(admission, seat.refused if seat is not None else refusals.count, certificate)
-        server = Port(sockets, tap, config.limits, door)
+        server = Port(sockets, tap, config.limits, door, config.tick)
         stack.push_async_callback(server.close)
         tap.url = config.url(host, port)
         tap.address, tap.refused = config.address(tap.url), refusals.counts

@@ -403,7 +403,9 @@ class Port:
         host: Host,
         limits: Limits,
         door: Door | None = None,
+        tick: float = TICK,
     ) -> None:
+        self._tick_seconds = tick
         self.sockets = sockets
         self.limits = limits
         self.host = host
@@ -559,7 +561,7 @@ class Port:
         elif busy and self.host.calm():
             self._ticking = self._loop.call_soon(self._tick)
         else:
-            self._ticking = self._loop.call_later(TICK, self._tick)
+            self._ticking = self._loop.call_later(self._tick_seconds, self._tick)
 
     def _look(self) -> bool:
         """Read and write all sockets once; whether one of them has more."""

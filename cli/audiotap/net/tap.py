@@ -6,6 +6,7 @@ import asyncio
 import socket
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from typing import Any, Protocol
 
 from audiotap.audio import rms
 from audiotap.dialects import REGISTER, recognise
@@ -189,6 +190,16 @@ class Live:
         return frozenset(track for track in tracks if track not in OUR_TRACKS and not tracks[track].names)
 
 
+class Guest(Protocol):
+    """Somebody who takes part in sessions: hears them at once, and may speak through their mouths."""
+
+    def heard(self, live: Live, run: Sequence[Heard]) -> None:
+        """Chunks of one track of a session came."""
+
+    def left(self, live: Live) -> None:
+        """A session is over."""
+
+
 class Tap:
     """Sessions, lanes and mouths of one listener.
 
@@ -213,6 +224,7 @@ class Tap:
         self.lossy = False
         self.recorded = False
         self.news = asyncio.Event()
+        self.guest: Guest | None = None
         self.sessions: dict[SessionKey, Live] = {}
         self._tell = tell
         self._linger = linger
@@ -331,6 +343,8 @@ class Tap:
             self._release_later(live)
         if self._threshold is not None and heard.track == MIXED and live.mouth is not None:
             self._give_way(live.mouth, run, self._threshold)
+        if self.guest is not None:
+            self.guest.heard(live, run)
         return []
 
     def _handle(self, link: Link, event: Event | WireError) -> None:
@@ -463,6 +477,8 @@ class Tap:
         """Take a session off the line; its bot may come back at once, as a new one."""
         if self.sessions.pop(live.session.key, None) is None:
             return
+        if self.guest is not None:
+            self.guest.left(live)
         for timer in (live.lingering, live.waiting):
             if timer is not None:
                 timer.cancel()
@@ -610,6 +626,16 @@ class Tap:
             )
         self.mouth(live).pause(pause.seconds)
         return Pause in live.dialect.knows and await self._say(live, pause)
+
+    async def hush(self, live: Live, seconds: float) -> bool:
+        """Have the bot hold what it was sent, and not our queue; whether it was told."""
+        return Pause in live.dialect.knows and await self._say(live, Pause(seconds))
+
+    def note(self, live: Live, kind: str, data: dict[str, Any]) -> None:
+        """Keep something that occurred now in a session's event log."""
+        if self.sessions.get(live.session.key) is live:
+            occurred = Occurred(live.session.key[1], kind, data)
+            self._put(Logged(live.session.key, occurred, live.session.elapsed(self._loop.time())))
 
     def status(self) -> Status:
         """How everything stands."""

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from audiotap.dialects.agents.amigo import Amigo
 from audiotap.dialects.agents.base import AgentDialect
+from audiotap.dialects.agents.deepgram import Deepgram
 
 AGENTS: dict[str, type[AgentDialect]] = {
-    Amigo.name: Amigo,
+    "amigo": Amigo,
+    "deepgram": Deepgram,
 }

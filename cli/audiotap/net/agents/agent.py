@@ -17,7 +17,18 @@ from websockets.exceptions import (
 from websockets.typing import Subprotocol
 
 from audiotap import __version__
-from audiotap.agent_events import AgentEvent, Configured, KeepAlive, Listen, Met, Recall, Transcript, UserEvent
+from audiotap.agent_events import (
+    AgentEvent,
+    Configured,
+    KeepAlive,
+    Listen,
+    Met,
+    Recall,
+    ToolCall,
+    ToolResult,
+    Transcript,
+    UserEvent,
+)
 from audiotap.audio import Chunk
 from audiotap.dialects.agents.base import Account, Address, AgentDialect, AgentSettings, Ending, Memory
 from audiotap.dialects.base import Side
@@ -130,7 +141,8 @@ class Outbox:
 class Agent:
     """One agent over any number of connections. All methods belong to the event loop's thread.
 
-    With a `conversation` it goes on with that one, where the vendor can. `id` is the agent's for what is going on,
+    With a `conversation` it goes on with that one, where the vendor can; a `patient` one dials again from the first try
+    on. `id` is the agent's for what is going on,
     `ready` is set while it may be spoken to, `over` when it is finished, `ending` then says why.
     """
 
@@ -142,8 +154,11 @@ class Agent:
         hears: Hears,
         tell: Callable[[Report], None],
         conversation: str = "",
+        *,
+        patient: bool = False,
     ) -> None:
         self.id = conversation
+        self._patient = patient
         self.ready = asyncio.Event()
         self.over = asyncio.Event()
         self.ending: Ending | None = None
@@ -201,6 +216,10 @@ class Agent:
         self._outbox.put(event)
         return True
 
+    def refuse(self, call: ToolCall) -> None:
+        """Nobody here has tools; an agent that waits for an answer would say nothing more."""
+        self.say(ToolResult(call.id, call.name, '{"error": "this tool is not available"}'))
+
     async def flushed(self) -> None:
         """Return when everything that was said has been sent, or it's over."""
         await _first(self._idle.wait(), self.over.wait())
@@ -256,7 +275,7 @@ class Agent:
             return Ending(
                 f"cannot connect to {where}: {self._without_key(str(error)) or type(error).__name__}",
                 "is the server running there? --url says where it is",
-                again=bool(self.connections),
+                again=self._patient or bool(self.connections),
                 status=Exit.NOBODY,
             )
         async with connection:

@@ -19,7 +19,6 @@ from audiotap.agent_events import (
     SpeechFile,
     SpeechStarted,
     ToolCall,
-    ToolResult,
     Truncate,
     TurnDone,
     UserEvent,
@@ -46,6 +45,8 @@ USER = "user"
 AGENT = "agent"
 HEARD_BLOCK = 0.02
 """Seconds of the agent's voice that are played as one: what it costs to hear it in whole blocks."""
+HEARD_LEAD = 0.1
+"""Seconds by which they are handed out before they are heard, so that a late look makes no hole."""
 SETTLE = 0.3
 """Seconds of quiet after an answer's end, in which another one may begin by itself (after a tool call)."""
 NEW_TURN = 0.5
@@ -258,7 +259,8 @@ class Conversation:
                 if self._voice is not None:
                     self._voice.done()
             case ToolCall(ours=True):
-                self._refuse(event)
+                self._tell(Odd(f"the agent calls the tool {printable(event.name)}: nobody has it", self._session))
+                self._agent.refuse(event)
             case Concluded():
                 self.concluded = True
             case Fault():
@@ -294,7 +296,7 @@ class Conversation:
 
     def _speak(self, speech: Speech) -> None:
         if self._voice is None:
-            self._mouth = Mouth(speech.chunk.rate, _sent, self._played, lead=0.0, block=HEARD_BLOCK)
+            self._mouth = Mouth(speech.chunk.rate, _sent, self._played, lead=HEARD_LEAD, block=HEARD_BLOCK)
             self._voice = AgentVoice(self._mouth, lambda _: self._changed.set())
         self._voice.push(speech)
 
@@ -304,11 +306,6 @@ class Conversation:
         self.turns.played(self._tape.at(block.plays_at), chunk.pcm, chunk.rate)
         self._tape.play(AGENT, chunk, block.plays_at)
         self._changed.set()
-
-    def _refuse(self, call: ToolCall) -> None:
-        """Nobody here has tools; an agent that waits for an answer would say nothing more."""
-        self._tell(Odd(f"the agent calls the tool {printable(call.name)}, which nobody has here", self._session))
-        self.say(ToolResult(call.id, call.name, '{"error": "this tool is not available"}'))
 
     # Waiting
 
