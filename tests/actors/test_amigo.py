@@ -218,14 +218,15 @@ def test_an_unknown_service_is_4004() -> None:
 
 
 def test_a_conversation_is_gone_on_with() -> None:
-    """By its id, on another connection of the same simulator and user."""
-    script = Script()
+    """By its id, on another connection of the same simulator and user, who was greeted before."""
+    script = Script(greeting="Welcome")
     first = Line(script).open()
     first.say(Leave())
     assert first.code == 1000
     second = Line(script, conversation=f"{1:024x}").open()
     assert second.heard == [Configured(f"{1:024x}"), VadMode(on=True)]
     assert second.client.ready
+    assert [line.server.greeting for line in (first, second)] == ["Welcome", ""]
 
 
 def test_an_unknown_conversation_is_4004() -> None:

@@ -172,6 +172,7 @@ class AmigoActor:
             return [HangUp(4004, "no such conversation")]
         if conversation.finished:
             return [HangUp(4009, "the conversation is finished")]
+        self.greeting = ""
         return self._enter(conversation, id_)
 
     def _enter(self, conversation: Conversation, id_: str) -> list[Act]:
