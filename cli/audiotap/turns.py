@@ -14,8 +14,7 @@ import msgspec
 from audiotap.agent_events import AgentEvent, Speech, SpeechFile, SpeechStopped, Transcript, TurnDone
 from audiotap.endpointing import THRESHOLD, first_loud
 
-INTERRUPTED = "turn_detected"
-"""Why an answer was cancelled that the user spoke into: another one follows (OpenAI's word)."""
+CANCELLED = "cancelled"
 
 
 class Turn(msgspec.Struct):
@@ -98,8 +97,14 @@ class Turns:
                 self._came(turn, now)
             case Transcript(role="agent") if event.text and self._in_text:
                 self._came(turn, now)
-            case TurnDone(pending=False) if event.reason != INTERRUPTED:
+            case TurnDone(pending=False) if not (event.status == CANCELLED and turn.first_byte is None):
                 turn.ended, turn.status, turn.reason = now, event.status, event.reason
+
+    def interrupted(self, now: float) -> None:
+        """The user speaks into the answer that is heard."""
+        for turn in self.turns[-2:]:
+            if turn.first_byte is not None and turn.ended is None:
+                turn.interrupted, turn.ended, turn.status = True, now, CANCELLED
 
     def played(self, plays_at: float, pcm: bytes, rate: int) -> None:
         """Agent's audio is heard from `plays_at` on."""

@@ -100,6 +100,7 @@ class Call:
         assert self.closed == CLOSED
         self.heard.clear()
         self.say(KeepAlive())
+        self.write("hello")
         self.at(LONGEST)
         assert (self.heard, self.server.hears) == ([], False)
         return fault.code

@@ -77,6 +77,7 @@ class AmigoActor:
 
     def __init__(self, script: Script) -> None:
         self._script = script
+        self.greeting = script.greeting
         self._house: House = script.shared.setdefault(self.name, House())
         self._services = _told(script, SERVICE)
         rates = _told(script, OUTPUT_RATE)
@@ -86,7 +87,6 @@ class AmigoActor:
         self.tools = False
         self.rate = RATE
         self.output_rate = int(rates[0]) if rates else RATE
-        self.greeting = script.greeting
         self._mp3 = False
         self._token = ""
         self._refusal: HangUp | None = None

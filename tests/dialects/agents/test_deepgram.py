@@ -50,7 +50,7 @@ from audiotap.agent_events import (
 from audiotap.audio import Chunk
 from audiotap.dialects.agents import AGENTS
 from audiotap.dialects.agents.base import Account, AgentSettings, Memory, Said, Wire
-from audiotap.dialects.agents.deepgram import MAX_SIGNATURES, TOLD, Deepgram
+from audiotap.dialects.agents.deepgram import TOLD, Deepgram
 from audiotap.dialects.base import Side
 from audiotap.errors import Exit, UnspokenError, UsageError, WireError
 from audiotap.events import Fault, Unknown
@@ -443,25 +443,25 @@ def test_a_role_that_nobody_knows_is_told() -> None:
     assert ours().decode(wire) == [Told("ConversationText", {"role": "developer", "content": "a"})]
 
 
-def test_a_calls_signature_comes_back() -> None:
-    """Some models want it with the answer; an answered or cancelled call's is forgotten."""
+def test_a_calls_signature_stays_with_the_server() -> None:
+    """Some models' calls have one; the schema of the answer has no place for it, and strange fields end a session."""
     call = {"id": "1", "name": "f", "arguments": "{}", "client_side": True, "thought_signature": "s"}
     dialect = ours()
-    dialect.decode(json.dumps({"type": "FunctionCallRequest", "functions": [call]}))
-    assert message(dialect.encode(ToolResult("1", "f", "a")))["thought_signature"] == "s"
-    assert "thought_signature" not in message(dialect.encode(ToolResult("1", "f", "a")))
-    dialect.decode(json.dumps({"type": "FunctionCallRequest", "functions": [call]}))
-    dialect.decode(json.dumps({"type": "FunctionCallCancelled", "functions": [{"id": "1", "name": "f"}]}))
+    assert dialect.decode(json.dumps({"type": "FunctionCallRequest", "functions": [call]})) == [
+        ToolCall("1", "f", "{}")
+    ]
     assert "thought_signature" not in message(dialect.encode(ToolResult("1", "f", "a")))
 
 
-def test_signatures_are_kept_for_so_many_calls_only() -> None:
-    """A server that never waits for answers doesn't fill our memory."""
-    dialect = ours()
-    for number in range(MAX_SIGNATURES + 1):
-        call = {"id": str(number), "name": "f", "thought_signature": "s"}
-        dialect.decode(json.dumps({"type": "FunctionCallRequest", "functions": [call]}))
-    assert "thought_signature" not in message(dialect.encode(ToolResult(str(MAX_SIGNATURES), "f", "a")))
+def test_a_call_that_the_server_answers_is_not_ours() -> None:
+    """And one that is taken back is only told."""
+    call = {"id": "1", "name": "f", "arguments": "{}", "client_side": False}
+    wire = json.dumps({"type": "FunctionCallRequest", "functions": [call, {**call, "id": "2", "client_side": True}]})
+    assert ours().decode(wire) == [ToolCall("1", "f", "{}", ours=False), ToolCall("2", "f", "{}")]
+    cancelled = {"functions": [{"id": "1", "name": "f"}]}
+    assert ours().decode(json.dumps({"type": "FunctionCallCancelled", **cancelled})) == [
+        Told("FunctionCallCancelled", cancelled)
+    ]
 
 
 # Interruptions

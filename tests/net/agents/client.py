@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 
+import msgspec
 from tests.signals import spaced
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
@@ -19,7 +20,15 @@ from audiotap.dialects.base import Side
 from audiotap.errors import WireError
 
 DEADLINE = 20.0
-SETTINGS = AgentSettings()
+NEEDED = AgentSettings(model="model")
+SERVICE = AgentSettings(service="service")
+
+
+def needed(kind: type[AgentDialect], **settings: Any) -> AgentSettings:
+    """Settings with what a vendor's dialect has to be told beside them."""
+    return msgspec.structs.replace(SERVICE if kind.name == "amigo" else NEEDED, **settings)
+
+
 T = TypeVar("T")
 
 
@@ -97,7 +106,7 @@ class Client:
 
 @asynccontextmanager
 async def dialled(
-    kind: type[AgentDialect], url: str, settings: AgentSettings = SETTINGS, key: str = "key"
+    kind: type[AgentDialect], url: str, settings: AgentSettings | None = None, key: str = "key"
 ) -> AsyncIterator[Client]:
     """A client that may speak: the opening is done."""
     async with connected(kind, url, settings, key) as client:
@@ -107,9 +116,10 @@ async def dialled(
 
 @asynccontextmanager
 async def connected(
-    kind: type[AgentDialect], url: str, settings: AgentSettings = SETTINGS, key: str = "key"
+    kind: type[AgentDialect], url: str, settings: AgentSettings | None = None, key: str = "key"
 ) -> AsyncIterator[Client]:
     """A client that has been let in."""
+    settings = settings or needed(kind)
     address = kind.address(Account(key=key, url=url, organization="org"), settings)
     offered = [Subprotocol(one) for one in address.subprotocols]
     async with connect(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import msgspec
 import numpy as np
 import pytest
 import soundfile
-from tests.net.agents.client import Client, connected, dialled
+from tests.net.agents.client import Client, connected, dialled, needed
 from tests.net.agents.parrot import Parrot, ParrotDialect
 from tests.signals import tone, values
 from websockets.exceptions import InvalidStatus
@@ -21,9 +22,11 @@ from audiotap.actors import ACTORS
 from audiotap.actors.base import Actor, Script
 from audiotap.agent_events import (
     Cancel,
+    ListenFile,
     Replying,
     Speech,
     SpeechDone,
+    SpeechFile,
     SpeechStarted,
     SpeechStopped,
     ToolCall,
@@ -40,6 +43,7 @@ from audiotap.dialects.agents import AGENTS
 from audiotap.dialects.agents.base import AgentDialect, AgentSettings
 from audiotap.errors import UsageError
 from audiotap.events import Fault
+from audiotap.mp3 import encode
 from audiotap.net.agents.simulator import Simulator, reports, simulating
 from audiotap.net.agents.simulator.mishaps import Mishap
 from audiotap.net.agents.simulator.performance import Part
@@ -47,7 +51,6 @@ from audiotap.net.agents.simulator.reply import Voice
 
 CANNED = tone(2.0, 16000, frequency=300)
 SAID = tone(1.2, 16000)
-UNLIMITED = Script(limits=False)
 Kind = tuple[type[Actor], type[AgentDialect]]
 PARROT: Kind = (Parrot, ParrotDialect)
 KINDS: dict[str, Kind] = {"parrot": PARROT} | {name: (actor, AGENTS[name]) for name, actor in ACTORS.items()}
@@ -66,10 +69,11 @@ class Told(list[reports.Report]):
 
 @asynccontextmanager
 async def playing(
-    kind: Kind = PARROT, *faults: str, script: Script = UNLIMITED, **part: Any
+    kind: Kind = PARROT, *faults: str, script: Script | None = None, **part: Any
 ) -> AsyncIterator[tuple[Simulator, Told]]:
     """A simulator that answers at once with two seconds of a tone, and what it tells."""
     told = Told()
+    script = script or Script(limits=False)
     at_once: dict[str, Any] = {"voice": Voice(Chunk(CANNED, 16000)), "script": script, "think": 0.0, "faster": 0.0}
     chosen = Part(**at_once | part)
     async with simulating(kind[0], chosen, [Mishap.parse(one) for one in faults], tell=told.append) as simulator:
@@ -134,7 +138,39 @@ async def test_an_interruption(kind: Kind) -> None:
     assert 0 < stopped.sent < 2.0
 
 
-@every_agent
+@pytest.mark.parametrize("kind", [KINDS["amigo"]], ids=["amigo"])
+async def test_files_both_ways(kind: Kind) -> None:
+    """What comes as an MP3 is heard when it ends, and an agent that answers in MP3 does."""
+    said = encode([Chunk(SAID, 16000)], 100_000)[0]
+    settings = needed(kind[1], vad=False, form="mp3")
+    async with playing(kind) as (simulator, told), dialled(kind[1], simulator.url, settings) as client:
+        await client.say(ListenFile(said[:3000], "mp3"), ListenFile(said[3000:], "mp3"), UtteranceEnd())
+        await client.hears(TurnDone)
+        answer = b"".join(one.data for one in client.events if isinstance(one, SpeechFile))
+        samples, rate = soundfile.read(BytesIO(answer))
+        assert len(samples) / rate == pytest.approx(2.0, abs=0.1)
+    assert [one.heard for one in told.of(reports.Turn)] == [pytest.approx(1.2, abs=0.1)]
+
+
+@pytest.mark.parametrize("name", [name for name in KINDS if name != "deepgram"])
+async def test_turns_by_hand(name: str) -> None:
+    """Without a VAD every vendor's agent answers when it is told to, and an answer in text is without sound."""
+    actor, dialect = KINDS[name]
+    settings = needed(dialect, vad=False, text=name != "parrot")
+    async with (
+        playing((actor, dialect), says="so be it") as (simulator, told),
+        dialled(dialect, simulator.url, settings) as client,
+    ):
+        await client.talk(said(client))
+        assert not told.of(reports.SpeechStarted)
+        await client.say(UtteranceEnd())
+        await client.hears(Transcript, when=lambda one: one.final and one.text == "so be it")
+        await client.hears(TurnDone)
+        assert bool(client.voice) == (name == "parrot")
+    assert [one.heard for one in told.of(reports.Turn)] == [1.2]
+
+
+@pytest.mark.parametrize("kind", [kind for name, kind in KINDS.items() if name != "botify"])
 async def test_a_key(kind: Kind) -> None:
     """Where a key is asked for, another one is refused: by a status, or by a close code, and never told."""
     async with playing(kind, script=Script(key="right")) as (simulator, told):
@@ -157,15 +193,19 @@ async def _refused(kind: Kind, url: str) -> int:
 @every_agent
 async def test_an_error_on_demand(kind: Kind) -> None:
     """An error comes in the vendor's own form when it was asked for, once per run, and the conversation goes on."""
-    async with playing(kind, "error:odd:something is odd@turn:1") as (simulator, told):
-        for _ in range(2):
-            async with dialled(kind[1], simulator.url) as client:
-                await client.talk(said(client))
-                await client.hears(SpeechDone)
-                errors = [one for one in client.events if isinstance(one, Fault)]
-                assert len(errors) == (simulator.summary.connections == 1)
-                assert all("something is odd" in one.message for one in errors)
-    assert told.faults() == ["error:odd:something is odd@turn:1"]
+    async with playing(kind, "error:1234:something is odd@turn:1") as (simulator, told):
+        async with dialled(kind[1], simulator.url) as client:
+            await client.talk(said(client))
+            error = await client.hears(Fault)
+            assert "something is odd" in error.message
+            assert not error.fatal
+            await client.talk(said(client))
+            await client.hears(SpeechDone)
+        async with dialled(kind[1], simulator.url) as client:
+            await client.talk(said(client))
+            await client.hears(SpeechDone)
+            assert not any(isinstance(one, Fault) for one in client.events)
+    assert told.faults() == ["error:1234:something is odd@turn:1"]
 
 
 @every_agent
@@ -173,14 +213,14 @@ async def test_a_hundred_at_once(kind: Kind) -> None:
     """A hundred clients are heard and answered at the same time."""
     async with playing(kind) as (simulator, told):
 
-        async def converse(user: int) -> None:
-            async with dialled(kind[1], simulator.url, key=f"key{user}") as client:
+        async def converse(key: str) -> None:
+            async with dialled(kind[1], simulator.url, key=key) as client:
                 await client.talk(said(client))
                 await client.hears(SpeechDone)
 
         async with asyncio.TaskGroup() as clients:
-            for user in range(100):
-                clients.create_task(converse(user))
+            for n in range(100):
+                clients.create_task(converse(f"key{n}"))
         assert {one.connection for one in told.of(reports.Turn)} == set(range(1, 101))
     assert simulator.summary.turns == 100
 
@@ -190,7 +230,7 @@ async def test_it_goes_away(kind: Kind) -> None:
     """At its end it closes every connection with 1001."""
     async with AsyncExitStack() as clients:
         async with playing(kind) as (simulator, _):
-            dialling = [dialled(kind[1], simulator.url, key=f"key{user}") for user in range(3)]
+            dialling = [dialled(kind[1], simulator.url, key=f"key{n}") for n in range(3)]
             there = [await clients.enter_async_context(one) for one in dialling]
         assert [await one.ends() for one in there] == [1001] * 3
 
@@ -292,6 +332,18 @@ async def test_a_tool_call() -> None:
         await client.say(ToolResult(call.id, call.name, "done"))
         assert await client.hears(TurnDone, when=lambda one: not one.pending) == TurnDone("resp_1_2")
         assert client.voice == CANNED
+
+
+async def test_an_interruption_during_a_tool_call() -> None:
+    """What waits for a tool is given up, and as its first part was over, nothing more is said of it."""
+    script = Script(tool=60.0)
+    async with playing(script=script) as (simulator, told), dialled(ParrotDialect, simulator.url) as client:
+        await client.talk(SAID)
+        await client.hears(TurnDone, when=lambda one: one.pending)
+        await client.talk(SAID)
+        await client.hears(Replying, when=lambda one: one.id == "resp_2")
+    assert not any(one.status == "cancelled" for one in client.events if isinstance(one, TurnDone))
+    assert [one.turn for one in told.of(reports.Interrupted)] == [1]
 
 
 async def test_a_tool_that_nobody_answers_for() -> None:
@@ -398,6 +450,19 @@ async def test_every_connection_is_cut() -> None:
                 await client.say(Write("two"))
                 assert await client.ends() == 1006
     assert told.faults() == ["every-cut@turn:2"] * 2
+
+
+async def test_the_same_fault_twice() -> None:
+    """Asked for twice it happens twice, on two connections."""
+    async with playing(PARROT, "cut@turn:1", "cut@turn:1") as (simulator, told):
+        for _ in range(2):
+            async with dialled(ParrotDialect, simulator.url) as client:
+                await client.say(Write("hello"))
+                assert await client.ends() == 1006
+        async with dialled(ParrotDialect, simulator.url) as client:
+            await client.say(Write("hello"))
+            await client.hears(TurnDone)
+    assert told.faults() == ["cut@turn:1"] * 2
 
 
 async def test_silence_on_demand() -> None:

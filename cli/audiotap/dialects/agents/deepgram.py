@@ -45,6 +45,7 @@ TOLD = frozenset(
     {
         "AgentThinking",
         "FrustrationDetected",
+        "FunctionCallCancelled",
         "FunctionCallResponse",
         "History",
         "LatencyReport",
@@ -56,8 +57,6 @@ TOLD = frozenset(
     }
 )
 """What the server tells and nobody has to answer."""
-MAX_SIGNATURES = 64
-"""Calls that may wait for an answer, as far as their signatures are kept."""
 
 
 class _Envelope(msgspec.Struct):
@@ -80,7 +79,6 @@ class _Function(msgspec.Struct):
     name: Text
     arguments: str = "{}"
     client_side: bool = True
-    thought_signature: Text | None = None
 
 
 class _Functions(msgspec.Struct):
@@ -136,7 +134,6 @@ class Deepgram:
         self.rate = self.asked.rate
         self.output_rate = self.asked.output_rate
         self.ready = False
-        self._signatures: dict[str, str] = {}
         self._replying = False
         self._interrupted = False
         self._configured = False
@@ -250,18 +247,9 @@ def _read_line(_: Deepgram, wire: str) -> list[Said]:
     return [Told("ConversationText", _fields(wire))]
 
 
-def _read_functions(self: Deepgram, wire: str) -> list[Said]:
+def _read_functions(_: Deepgram, wire: str) -> list[Said]:
     functions = lenient(_FUNCTIONS, wire).functions
-    for function in functions:
-        if function.thought_signature is not None and len(self._signatures) < MAX_SIGNATURES:
-            self._signatures[function.id] = function.thought_signature
     return [ToolCall(call.id, call.name, call.arguments, ours=call.client_side) for call in functions]
-
-
-def _read_cancelled(self: Deepgram, wire: str) -> list[Said]:
-    for function in lenient(_FUNCTIONS, wire).functions:
-        self._signatures.pop(function.id, None)
-    return [Told("FunctionCallCancelled", _fields(wire))]
 
 
 def _read_error(self: Deepgram, wire: str) -> list[Said]:
@@ -337,12 +325,6 @@ def _spell_end_of_turn(self: Deepgram, _event: UtteranceEnd) -> list[Wire]:
     return _say("ForceEndTurn")
 
 
-def _spell_result(self: Deepgram, event: ToolResult) -> list[Wire]:
-    fields = {"id": event.id, "name": event.name, "content": event.output}
-    signature = self._signatures.pop(event.id, None)
-    return _say("FunctionCallResponse", fields if signature is None else {**fields, "thought_signature": signature})
-
-
 def _spell_replying(self: Deepgram, _event: Replying) -> list[Wire]:
     """Its latencies have to be there, and nobody measured them."""
     if not self.asked.experimental:
@@ -382,7 +364,6 @@ _FROM_SERVER: dict[str, Callable[[Deepgram, str], list[Said]]] = {
     "AgentAudioDone": _read_audio_done,
     "ConversationText": _read_line,
     "FunctionCallRequest": _read_functions,
-    "FunctionCallCancelled": _read_cancelled,
     "Error": _read_error,
     "Warning": _read_warning,
     INJECTION_REFUSED: _read_refusal,
@@ -399,7 +380,9 @@ _SPELLINGS: dict[type, Callable[[Deepgram, Any], list[Wire]]] = {
     Listen: lambda self, event: _spell_samples(event.chunk, self.rate),
     Write: _spell_write,
     UtteranceEnd: _spell_end_of_turn,
-    ToolResult: _spell_result,
+    ToolResult: lambda _, event: _say(
+        "FunctionCallResponse", {"id": event.id, "name": event.name, "content": event.output}
+    ),
     KeepAlive: lambda _, _event: _say("KeepAlive"),
     Met: lambda _, event: _say("Welcome", {"request_id": event.id}),
     Configured: lambda _, _event: _say("SettingsApplied"),
