@@ -259,6 +259,8 @@ def test_botify_is_dialled_without_a_key() -> None:
         (OpenAI, Account(), MODEL, "--key"),
         (OpenAI, Account("k"), AgentSettings(), "--model"),
         (OpenAI, Account("k", "ftp://h"), MODEL, "wss://"),
+        (OpenAI, Account("k", "wss://[h"), MODEL, "wss://"),
+        (OpenAI, Account("k", "wss://h:port"), MODEL, "wss://"),
         (OpenAI, Account("k"), AgentSettings(model="m", form="mp3"), "PCM"),
         (OpenAI, Account("k"), AgentSettings(model="m", rate=16000), "resampled"),
         (OpenAI, Account("k"), AgentSettings(model="m", language="de"), "--transcribe"),
@@ -475,6 +477,21 @@ def test_an_answer_is_asked_for_when_the_last_one_is_over() -> None:
     (owed,) = dialect.reply(done)
     assert said(dialect, owed) == [{"type": "response.create"}]
     assert dialect.reply(done) == []
+
+
+def test_what_is_written_into_an_answer_is_answered_after_it() -> None:
+    """Once; a call's result asks for itself, and an agent that answers its own call goes on by itself."""
+    for flavour in FAMILY:
+        for pending in (False, True):
+            dialect = set_up(flavour(Side.OURS))
+            hear(dialect, "response.created", response={"id": "r"})
+            assert kinds(dialect, Write("and?")) == ["conversation.item.create"]
+            output = [{"type": "function_call", "call_id": "c", "name": "f", "arguments": "{}"}] * pending
+            done = hear(dialect, "response.done", response={"id": "r", "output": output})[-1]
+            assert done == TurnDone("r", pending=pending)
+            owed = dialect.reply(done)
+            assert owed == ([] if pending else [Write("")])
+            assert [kind for event in owed for kind in kinds(dialect, event)] == ["response.create"] * len(owed)
 
 
 def test_a_refused_question_is_over_too() -> None:

@@ -158,10 +158,15 @@ def _check(settings: AgentSettings) -> None:
 
 def _url(told: str, path: str) -> SplitResult:
     """A whole URL of what was told: a host gets the vendor's path, a base that ends in /v1 the rest of it."""
-    url = urlsplit(told if "//" in told else f"wss://{told}")
+    refused = UsageError(f"{told} is no address of an agent", "Give one that begins with wss:// or https://.")
+    try:
+        url = urlsplit(told if "//" in told else f"wss://{told}")
+        named = url.hostname and url.port != 0
+    except ValueError:
+        raise refused from None
     scheme = {"http": "ws", "https": "wss"}.get(url.scheme, url.scheme)
-    if scheme not in {"ws", "wss"} or not url.hostname:
-        raise UsageError(f"{told} is no address of an agent", "Give one that begins with wss:// or https://.")
+    if scheme not in {"ws", "wss"} or not named:
+        raise refused
     if url.path.rstrip("/").endswith("/v1"):
         path = url.path.rstrip("/") + "/realtime"
     elif url.path.strip("/"):
