@@ -79,6 +79,61 @@ class SessionFinished(msgspec.Struct, frozen=True, tag="session.finished", tag_f
     reason: str
 
 
+class AgentReady(msgspec.Struct, frozen=True, tag="agent.ready", tag_field="event"):
+    """An agent may be spoken to. `session` is the bot's session that it belongs to, or the conversation."""
+
+    provider: str
+    session: str
+    url: str
+    connections: int
+
+
+class SaidAloud(msgspec.Struct, frozen=True, tag="transcript", tag_field="event"):
+    """Something was said, as text, `at` so many seconds on the time line; `role` is user or agent."""
+
+    session: str
+    role: str
+    text: str
+    at: float
+
+
+class AgentInterrupted(msgspec.Struct, frozen=True, tag="interrupted", tag_field="event"):
+    """The agent was spoken into: `heard` seconds of its answer were heard, and `dropped` were not, at `at`."""
+
+    session: str
+    heard: float
+    dropped: float
+    at: float
+
+
+class TurnMeasured(msgspec.Struct, frozen=True, tag="turn", tag_field="event"):
+    """A turn is over. Seconds, None where there was nothing to measure; docs/agents.md says from what to what."""
+
+    session: str
+    number: int
+    source: str
+    status: str
+    reason: str
+    interrupted: bool
+    response: float | None
+    first_byte: float | None
+    server: float | None
+    answer: float | None
+
+
+class ConversationFinished(msgspec.Struct, frozen=True, tag="conversation.finished", tag_field="event"):
+    """A conversation is over and its files are complete."""
+
+    provider: str
+    session: str
+    path: str | None
+    files: tuple[str, ...]
+    turns: int
+    missing: int
+    seconds: float
+    reason: str
+
+
 class CertificateReloaded(msgspec.Struct, frozen=True, tag="certificate.reloaded", tag_field="event"):
     """New connections get the certificate that is in the file now."""
 
@@ -108,6 +163,11 @@ Report = (
     | TrackStarted
     | TrackFinished
     | SessionFinished
+    | AgentReady
+    | SaidAloud
+    | AgentInterrupted
+    | TurnMeasured
+    | ConversationFinished
     | CertificateReloaded
     | Odd
     | Failed

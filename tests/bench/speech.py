@@ -39,9 +39,8 @@ from audiotap.dialects import native
 from audiotap.dialects.attendee import Attendee
 from audiotap.dialects.base import Side
 from audiotap.events import Attach, Attached, Finish, Finished, Speak
-from audiotap.net.control import say
-from audiotap.net.peer import dial_control
-from audiotap.net.remote import listeners
+from audiotap.net.control.remote import listeners
+from audiotap.net.control.sockets import dial_control, say
 from rig import frames
 from rig.frames import SAMPLE_BYTES, Call, laid_out, session_of
 from rig.output import difference, recorded, samples

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 
 from tests.net.test_port import REQUEST, frame, pong
 from websockets.asyncio.client import connect
 from websockets.frames import Frame, Opcode
 
+from audiotap.net.door.limits import Limits
 from audiotap.net.handover import Handed, Handover
-from audiotap.net.limits import Limits
 from audiotap.net.ownership import Share, owner
 from audiotap.net.peer import bind
-from audiotap.net.port import Peer, Port
+from audiotap.net.port import Peer, Port, Receiver
 
 KEY = next(("attendee", str(n)) for n in range(100) if owner(("attendee", str(n)), 2) == 1)
 """A session of the second worker."""
@@ -41,6 +41,23 @@ class Giver:
         raise AssertionError(lost)
 
 
+class House:
+    """A host that has a receiver for everybody."""
+
+    def __init__(self, connect: Callable[[Peer], Receiver]) -> None:
+        self.connect = connect
+        self.refused: list[str] = []
+
+    def ready(self) -> bool:
+        return True
+
+    def calm(self) -> bool:
+        return True
+
+    def refuse(self, what: str) -> None:
+        self.refused.append(what)
+
+
 class Taker:
     """Remembers what came, and how it ended."""
 
@@ -63,12 +80,10 @@ async def handing(keeps: int) -> AsyncIterator[tuple[str, Taker]]:
     for end in (end for pair in pairs for end in pair):
         end.setblocking(False)
     ways = [Handover(Share(n, 2), [hand for hand, _ in pairs], pairs[n][1]) for n in range(2)]
-    refused: list[str] = []
+    houses = House(lambda peer: Giver(peer, ways[0], keeps)), House(lambda _: Taker())
     sockets, host, number = await bind("127.0.0.1", 0)
-    first = Port(
-        sockets, lambda peer: Giver(peer, ways[0], keeps), lambda: True, lambda: True, Limits(), refused.append
-    )
-    second = Port([], lambda _: Taker(), lambda: True, lambda: True, Limits(), refused.append)
+    first = Port(sockets, houses[0], Limits())
+    second = Port([], houses[1], Limits())
     taker = Taker()
 
     def adopted(peer: Peer) -> Taker:
@@ -86,7 +101,7 @@ async def handing(keeps: int) -> AsyncIterator[tuple[str, Taker]]:
         await port.close()
     for end in (end for pair in pairs for end in pair):
         end.close()
-    assert not refused
+    assert not [house.refused for house in houses if house.refused]
 
 
 async def test_a_goodbye_arrives_as_one() -> None:

@@ -19,7 +19,7 @@ from websockets.protocol import State
 from websockets.server import ServerProtocol
 
 from audiotap.net import port as module
-from audiotap.net.limits import Limits
+from audiotap.net.door.limits import Limits
 from audiotap.net.peer import MAX_MESSAGE, bind
 from audiotap.net.port import MAX_UNSENT, TOO_MUCH_PENDING, Peer, Port
 
@@ -74,15 +74,24 @@ class House:
         self.url = f"ws://127.0.0.1:{number}"
         self.ears: list[Ear] = []
         self.refused: list[str] = []
-        self.ready = True
+        self.reads = True
         self.news = asyncio.Event()
-        self.port = Port(sockets, self.welcome, lambda: self.ready, lambda: True, limits, self.refused.append)
+        self.port = Port(sockets, self, limits)
         self.port.start()
 
-    def welcome(self, peer: Peer) -> Ear:
+    def connect(self, peer: Peer) -> Ear:
         self.ears.append(Ear(peer))
         self.news.set()
         return self.ears[-1]
+
+    def ready(self) -> bool:
+        return self.reads
+
+    def calm(self) -> bool:
+        return True
+
+    def refuse(self, what: str) -> None:
+        self.refused.append(what)
 
     async def ear(self, number: int = 0) -> Ear:
         """That of the peer who dialled as the so-manieth."""
@@ -258,12 +267,12 @@ async def test_nobody_is_read_while_there_is_no_room(house: House) -> None:
         await bot.send("first")
         ear = await house.ear()
         await ear.hears(1)
-        house.ready = False
+        house.reads = False
         for number in range(100):
             await bot.send(str(number))
         await asyncio.sleep(3 * module.TICK)
         assert ear.heard == ["first"]
-        house.ready = True
+        house.reads = True
         assert await ear.hears(101) == ["first", *map(str, range(100))]
 
 

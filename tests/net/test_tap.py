@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager, suppress
 
 from websockets.asyncio.client import connect
 
-from audiotap.net.limits import Limits
+from audiotap.net.door.limits import Limits
 from audiotap.net.peer import bind
 from audiotap.net.port import Port
 from audiotap.net.tap import Tap
@@ -37,7 +37,7 @@ async def tapping(lane: Narrow) -> AsyncIterator[tuple[Tap, str]]:
     """A tap on a port of its own, which pings after a twentieth of a second."""
     tap = Tap(lambda _: None)
     sockets, host, number = await bind("127.0.0.1", 0)
-    port = Port(sockets, tap.connect, tap.ready, tap.calm, Limits(ping=0.05), tap.complaints.count)
+    port = Port(sockets, tap, Limits(ping=0.05))
     tap.start([lane])
     port.start()
     async with asyncio.timeout(20):

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from audiotap import __version__
-from audiotap.commands import bot, check, control, demo, doctor, listen, settings, sim
+from audiotap.commands import bot, bridge, check, control, converse, demo, doctor, listen, settings, sim
 from audiotap.errors import AudiotapError
 from audiotap.text import printable
 
@@ -26,6 +26,8 @@ app.command("pause")(control.pause)
 app.command("stop")(control.stop)
 app.command("status")(control.status)
 app.command("url")(bot.url)
+app.command("bridge")(bridge.bridge)
+app.command("converse")(converse.converse)
 app.command("check")(check.check)
 app.command("doctor")(doctor.doctor)
 app.command("demo")(demo.demo)

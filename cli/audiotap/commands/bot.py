@@ -10,7 +10,7 @@ from audiotap.commands import settings
 from audiotap.commands.providers import Provider
 
 if TYPE_CHECKING:
-    from audiotap.net.rest import Access
+    from audiotap.net.rest.base import Access
 
 app = typer.Typer(help="Send bots into meetings, and take them out again.", no_args_is_help=True)
 
@@ -88,7 +88,7 @@ def create(
       audiotap bot create MEETING --provider recall --api us-west-2 --separate --url wss://YOUR-TUNNEL-HOST/
     """
     from audiotap.jobs import bots
-    from audiotap.net.rest import Streams
+    from audiotap.net.rest.base import Streams
 
     streams = Streams(url, mixed is not False, mixed is not True, rate, threshold)
     access = _access(provider, api, timeout)
@@ -137,13 +137,13 @@ def url(
       audiotap url --for attendee --public-url wss://YOUR-TUNNEL-HOST/
     """
     from audiotap.jobs import bots
-    from audiotap.net.rest import Streams
+    from audiotap.net.rest.base import Streams
 
     streams = Streams(url, mixed is not False, mixed is not True, rate, threshold)
     bots.show_url(provider.value if provider else "", streams, settings.control_folder(), port)
 
 
 def _access(provider: Provider, api: str, timeout: float) -> Access:
-    from audiotap.net.rest import Access
+    from audiotap.net.rest.base import Access
 
     return Access(api or settings.api_url(provider), settings.api_key(provider), timeout)

@@ -11,8 +11,8 @@ from audiotap.commands.providers import Provider
 from audiotap.errors import UsageError
 
 if TYPE_CHECKING:
-    from audiotap.net.remote import Target
-    from audiotap.net.rest import Access
+    from audiotap.net.control.remote import Target
+    from audiotap.net.rest.base import Access
 
 Bot = Annotated[str, typer.Option(help="The bot's id, or its beginning; needed where there are several.")]
 Port = Annotated[int | None, typer.Option(help="The listener's port; needed where there are several.")]
@@ -128,7 +128,7 @@ def status(port: Port = None, json: Json = False) -> None:
 
 
 def _target(bot: str, port: int | None, wait: float, *, away: bool = False) -> Target:
-    from audiotap.net.remote import Target
+    from audiotap.net.control.remote import Target
 
     return Target(settings.control_folder(), port, bot, wait, away)
 
@@ -140,6 +140,6 @@ def _stop_recall(bot: str, port: int | None, *, json: bool) -> None:
 
 
 def _recall() -> Access:
-    from audiotap.net.rest import Access
+    from audiotap.net.rest.base import Access
 
     return Access(settings.api_url("recall"), settings.api_key("recall"))

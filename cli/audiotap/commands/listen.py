@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from audiotap.commands import settings
+from audiotap.commands.options import taking
 from audiotap.errors import UsageError
 from audiotap.jobs.mode import Output
 from audiotap.text import parse_size
 
 if TYPE_CHECKING:
-    from audiotap.net.rest import Access
+    from audiotap.jobs.listen import Plan
+    from audiotap.net.rest.base import Access
 
 LIMITS = "Limits"
 """The part of the help for what is taken at most."""
@@ -46,7 +48,7 @@ def size(text: str | int) -> int:
         raise typer.BadParameter(f"{text!r} is no size: write e.g. 500M, 2G or 0") from error
 
 
-def listen(
+def prepared(
     host: Annotated[
         str, typer.Option(help="Address to listen on; 0.0.0.0 is every one of this machine.")
     ] = "127.0.0.1",
@@ -211,32 +213,11 @@ def listen(
     track: Annotated[str, typer.Option(help="The track for --stdout: mixed, or a participant's id or name.")] = "mixed",
     json: Annotated[bool, typer.Option("--json", help="JSON lines on stdout; the same as --output json.")] = False,
     output: Annotated[Output, typer.Option(help="The meter, plain lines or JSON lines.")] = Output.AUTO,
-) -> None:
-    """Take the websockets of any number of bots and record them.
-
-    Attendee and Recall bots are told apart by what they say. Every session becomes a folder with one WAV per track and
-    a manifest; Ctrl-C finishes all files.
-
-    On 127.0.0.1 everybody is let in who can reach it; with another --host or a --public-url, only who knows the address
-    that audiotap url prints.
-
-    Examples:
-
-      audiotap listen
-
-      audiotap listen --public-url wss://YOUR-TUNNEL-HOST/
-
-      audiotap listen --host 0.0.0.0 --tls-cert fullchain.pem --tls-key privkey.pem
-
-      audiotap listen --port 9000 --out /data/calls --json
-
-      audiotap listen --tunnel cloudflared
-
-      audiotap listen --stdout | ffplay -f s16le -ar 16000 -
-    """
-    from audiotap.jobs import listen as job
-    from audiotap.net.admission import Rules
-    from audiotap.net.limits import Limits
+) -> Plan:
+    """What the options of `listen` mean."""
+    from audiotap.jobs.listen import Plan
+    from audiotap.net.door.admission import Rules
+    from audiotap.net.door.limits import Limits
     from audiotap.net.listener import Config
     from audiotap.net.peer import is_loopback
     from audiotap.sinks.recording import Policy
@@ -291,7 +272,36 @@ def listen(
         exposed,
         (tls_cert, tls_key) if tls_cert is not None else None,
     )
-    raise typer.Exit(job.listen(config, mode, workers, tunnel.value if tunnel else ""))
+    return Plan(config, mode, workers, tunnel.value if tunnel else "")
+
+
+@taking(plan=prepared)
+def listen(plan: Plan) -> None:
+    """Take the websockets of any number of bots and record them.
+
+    Attendee and Recall bots are told apart by what they say. Every session becomes a folder with one WAV per track and
+    a manifest; Ctrl-C finishes all files.
+
+    On 127.0.0.1 everybody is let in who can reach it; with another --host or a --public-url, only who knows the address
+    that audiotap url prints.
+
+    Examples:
+
+      audiotap listen
+
+      audiotap listen --public-url wss://YOUR-TUNNEL-HOST/
+
+      audiotap listen --host 0.0.0.0 --tls-cert fullchain.pem --tls-key privkey.pem
+
+      audiotap listen --port 9000 --out /data/calls --json
+
+      audiotap listen --tunnel cloudflared
+
+      audiotap listen --stdout | ffplay -f s16le -ar 16000 -
+    """
+    from audiotap.jobs import listen as job
+
+    raise typer.Exit(job.listen(plan))
 
 
 def _secret(given: str, *, unwanted: bool, needed: bool) -> str:
@@ -333,8 +343,8 @@ def _check_public(url: str) -> None:
 
 def _attendee() -> Access | None:
     """Who can be asked for names: the Attendee that the environment has a key of."""
-    from audiotap.net.attendee_rest import AttendeeRest
-    from audiotap.net.rest import Access
+    from audiotap.net.rest.attendee import AttendeeRest
+    from audiotap.net.rest.base import Access
 
     key = settings.api_key("attendee")
     if not key:

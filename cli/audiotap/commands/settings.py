@@ -22,6 +22,18 @@ LONGEST_RUNTIME_DIR = 70
 KEYS = {"attendee": ("ATTENDEE_API_KEY",), "recall": ("RECALL_API_KEY", "RECALLAI_API_KEY")}
 """Environment variables of the providers' keys; the first that is set counts."""
 
+AGENT_KEYS = {
+    "openai": ("OPENAI_API_KEY",),
+    "azure": ("AZURE_OPENAI_API_KEY",),
+    "botify": (),
+    "deepgram": ("DEEPGRAM_API_KEY",),
+    "amigo": ("AMIGO_TOKEN", "AMIGO_API_KEY"),
+}
+"""Environment variables of the agents' keys; the first that is set counts."""
+AGENT_URLS = {"azure": ("AZURE_OPENAI_ENDPOINT",)}
+AGENT_MODELS = {"azure": ("AZURE_OPENAI_REALTIME_DEPLOYMENT", "AZURE_OPENAI_REALTIME_MODEL_NAME")}
+"""Names that vendors' pages and samples have for what others are told by an option."""
+
 SECRETS = frozenset({"secret"})
 """Options that no settings file may have."""
 
@@ -38,7 +50,7 @@ def control_folder() -> Path:
     runtime = os.environ.get("AUDIOTAP_RUNTIME_DIR") or os.environ.get("XDG_RUNTIME_DIR")
     if runtime and len(os.fsencode(runtime)) <= LONGEST_RUNTIME_DIR:
         return Path(runtime) / "audiotap"
-    return Path(tempfile.gettempdir()) / f"audiotap-{os.getuid()}"
+    return Path(tempfile.gettempdir()) / (f"audiotap-{os.getuid()}" if hasattr(os, "getuid") else "audiotap")
 
 
 def state_folder() -> Path:
@@ -68,7 +80,32 @@ def invocation() -> str:
 
 def api_key(provider: str) -> str:
     """The key of the user's account with a provider; empty if none is set."""
-    return next((value for name in KEYS[provider] if (value := os.environ.get(name, "").strip())), "")
+    return _first(*KEYS[provider])
+
+
+def agent_key(vendor: str) -> str:
+    """The key of the user's account with an agent's vendor; empty if none is set."""
+    return _first(*AGENT_KEYS[vendor])
+
+
+def agent_url(vendor: str) -> str:
+    """Where an agent is, if the user says so for all commands: OPENAI_URL, BOTIFY_URL, …"""
+    return _first(f"{vendor.upper()}_URL", *AGENT_URLS.get(vendor, ()))
+
+
+def agent_organization(vendor: str) -> str:
+    """The user's organization at an agent's vendor: AMIGO_ORGANIZATION."""
+    return _first(f"{vendor.upper()}_ORGANIZATION")
+
+
+def agent_model(vendor: str) -> str:
+    """The model that is meant where no option names one."""
+    return _first(*AGENT_MODELS.get(vendor, ()))
+
+
+def _first(*names: str) -> str:
+    """The first of some variables that is set."""
+    return next((value for name in names if (value := os.environ.get(name, "").strip())), "")
 
 
 def api_url(provider: str) -> str:

@@ -13,11 +13,11 @@ import typer
 from audiotap.errors import InterruptedRunError, UsageError
 from audiotap.jobs.output import emit, talk
 from audiotap.jobs.running import Signals, run
-from audiotap.net.attendee_rest import AttendeeRest
+from audiotap.net.control.remote import bots_url
 from audiotap.net.peer import check_url
-from audiotap.net.recall_rest import RecallRest
-from audiotap.net.remote import bots_url
-from audiotap.net.rest import Access, Created, Rest, Streams
+from audiotap.net.rest.attendee import AttendeeRest
+from audiotap.net.rest.base import Access, Created, Rest, Streams
+from audiotap.net.rest.recall import RecallRest
 from audiotap.net.tasks import first_of
 from audiotap.text import printable
 

@@ -15,9 +15,9 @@ from audiotap.jobs.output import talk
 from audiotap.jobs.running import Signals, run
 from audiotap.jobs.show import show
 from audiotap.jobs.verify import Verdict
+from audiotap.net.control.remote import Target, attached
 from audiotap.net.listener import Config, listening
-from audiotap.net.remote import Target, attached
-from audiotap.net.simulator import Outcome, Script, SimulatedBot, Voice
+from audiotap.net.sim.simulator import Outcome, Script, SimulatedBot, Voice
 from audiotap.net.tasks import first_of
 from audiotap.reading import read_all, read_audio
 from audiotap.reports import Report, SessionFinished

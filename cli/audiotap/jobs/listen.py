@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import resource
 import sys
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager, nullcontext
 from pathlib import Path
 
 import msgspec
@@ -13,32 +15,49 @@ from audiotap.errors import Exit, MachineError
 from audiotap.jobs.mode import Output
 from audiotap.jobs.running import Signals, run
 from audiotap.jobs.show import Shown, show
-from audiotap.net.levels import Board
 from audiotap.net.listener import Config, Listener, listening
 from audiotap.net.tasks import first_of
 from audiotap.net.tunnel import check_tunnel, keep_tunnel
-from audiotap.net.workers import Front, fronting
+from audiotap.net.workers.front import Front, fronting
+from audiotap.net.workers.levels import Board
 
+Joining = Callable[[Listener, Shown], AbstractAsyncContextManager[None]]
 MOST_FILES = 65536
 """Files that are asked to be open at once."""
 
 
-def listen(config: Config, mode: Output, workers: int, tunnel: str) -> Exit:
-    """Listen, with so many processes, until a signal asks for the end; the files are finished then.
+class Plan(msgspec.Struct, frozen=True):
+    """What is asked of a listener: with how many processes, how it talks, and what leads to it from outside, if any."""
 
-    `tunnel` names what is to lead to us from outside, if anything is.
+    config: Config
+    mode: Output
+    workers: int = 1
+    tunnel: str = ""
+
+
+def listen(plan: Plan, joining: Joining | None = None) -> Exit:
+    """Listen until a signal asks for the end; the files are finished then.
+
+    `joining` is somebody who takes part, with one process only.
     """
-    if tunnel:
-        check_tunnel(tunnel)
-    _check_out(config.recording.out)
-    config = _within(_raise_file_limit(), config, workers)
-    return run(_listen(config, mode, tunnel) if workers == 1 else _listen_together(config, mode, workers, tunnel))
+    if plan.tunnel:
+        check_tunnel(plan.tunnel)
+    _check_out(plan.config.recording.out)
+    config = _within(_raise_file_limit(), plan.config, plan.workers)
+    if plan.workers == 1:
+        return run(_listen(config, plan.mode, plan.tunnel, joining or _nobody))
+    return run(_listen_together(config, plan.mode, plan.workers, plan.tunnel))
 
 
-async def _listen(config: Config, mode: Output, tunnel: str) -> Exit:
+def _nobody(_listener: Listener, _shown: Shown) -> AbstractAsyncContextManager[None]:
+    """Nobody takes part."""
+    return nullcontext()
+
+
+async def _listen(config: Config, mode: Output, tunnel: str, joining: Joining) -> Exit:
     signals = Signals()
     with show(mode) as shown:
-        async with listening(config, shown.tell, shown.watchers) as listener:
+        async with listening(config, shown.tell, shown.watchers) as listener, joining(listener, shown):
             if config.tls is not None and not _has_terminal():
                 signals.reload = listener.reload
             await shown.during(first_of(_reachable(listener, tunnel, shown), signals.asked.wait()))

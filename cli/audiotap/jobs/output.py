@@ -10,18 +10,23 @@ import msgspec
 import typer
 
 from audiotap.reports import (
+    AgentInterrupted,
+    AgentReady,
     CertificateReloaded,
+    ConversationFinished,
     Failed,
     Listening,
     Odd,
     Reachable,
     Report,
+    SaidAloud,
     SessionFinished,
     SessionStarted,
     TrackFinished,
     TrackStarted,
+    TurnMeasured,
 )
-from audiotap.text import counted, printable
+from audiotap.text import clock, counted, printable
 
 
 def tell_json(report: Report) -> None:
@@ -72,14 +77,20 @@ def lines(report: Report) -> list[str]:  # noqa: PLR0911 - one return per kind o
             return told + ([f"  play it: {printable(report.play)}"] if report.play else [])
         case SessionFinished():
             return [_finished(report)]
+        case AgentReady() | SaidAloud() | AgentInterrupted() | TurnMeasured() | ConversationFinished():
+            return _conversation(report)
         case CertificateReloaded():
             return [f"the certificate is now what {printable(report.path)} holds"]
-        case Odd():
-            where = ": ".join(printable(part) for part in (report.session, report.track) if part)
-            return [f"warning: {where + ': ' if where else ''}{printable(report.message)}"]
-        case Failed():
-            told = [f"error: {printable(report.message)}"]
-            return told + ([f"  {printable(report.hint)}"] if report.hint else [])
+        case Odd() | Failed():
+            return _trouble(report)
+
+
+def _trouble(report: Odd | Failed) -> list[str]:
+    if isinstance(report, Odd):
+        where = ": ".join(printable(part) for part in (report.session, report.track) if part)
+        return [f"warning: {where + ': ' if where else ''}{printable(report.message)}"]
+    told = [f"error: {printable(report.message)}"]
+    return told + ([f"  {printable(report.hint)}"] if report.hint else [])
 
 
 def _reachable(report: Reachable) -> Iterator[str]:
@@ -89,6 +100,34 @@ def _reachable(report: Reachable) -> Iterator[str]:
     yield f"reachable through {report.tunnel} at {printable(report.url)}: {known}"
     for provider, subscription in report.subscriptions.items():
         yield f"  for a bot of {provider}: {printable(msgspec.json.encode(subscription).decode())}"
+
+
+def _conversation(
+    report: AgentReady | SaidAloud | AgentInterrupted | TurnMeasured | ConversationFinished,
+) -> list[str]:
+    match report:
+        case AgentReady():
+            return [f"{printable(report.session)}: {report.provider} is ready at {printable(report.url)}"]
+        case SaidAloud():
+            return [f"{clock(report.at)} {report.role}: {printable(report.text)}"]
+        case AgentInterrupted():
+            lost = f"{report.dropped:.1f} s of it dropped"
+            return [f"{clock(report.at)} interrupted after {report.heard:.1f} s of the answer, {lost}"]
+        case TurnMeasured():
+            return [_turn(report)]
+        case ConversationFinished():
+            missing = f", {counted(report.missing, 'answer')} missing" if report.missing else ""
+            told = f"{report.seconds:.1f} s, {counted(report.turns, 'turn')}{missing} ({printable(report.reason)})"
+            return [f"conversation with {report.provider}: {told}: {printable(report.path or 'not written')}"]
+
+
+def _turn(report: TurnMeasured) -> str:
+    """A turn's figures; what was not there to be measured is called missing."""
+    names = {"response": "answer heard after", "first_byte": "first byte", "server": "by its own word"}
+    figures = {name: getattr(report, name) for name in names}
+    told = ", ".join(f"{names[name]} {'missing' if v is None else f'{v:.2f} s'}" for name, v in figures.items())
+    how = report.status + (f": {printable(report.reason)}" if report.reason else "")
+    return f"turn {report.number} ({printable(report.source)}): {how}; {told}"
 
 
 def _track(report: TrackStarted | TrackFinished) -> str:

@@ -7,9 +7,9 @@ from audiotap.jobs.bots import unless_interrupted
 from audiotap.jobs.control import source
 from audiotap.jobs.output import emit, talk
 from audiotap.jobs.running import run
-from audiotap.net.recall_rest import RecallRest, speech
-from audiotap.net.remote import Target, bots_heard
-from audiotap.net.rest import Access
+from audiotap.net.control.remote import Target, bots_heard
+from audiotap.net.rest.base import Access
+from audiotap.net.rest.recall import RecallRest, speech
 from audiotap.text import human_size, printable
 
 

@@ -12,9 +12,9 @@ from audiotap.dialects.recall import RATE
 from audiotap.errors import Exit, UsageError
 from audiotap.jobs.output import emit, talk
 from audiotap.jobs.running import Signals, run
-from audiotap.net.line import Retry
 from audiotap.net.peer import check_url
-from audiotap.net.simulator import RETRIES, Outcome, Script, SimulatedBot, Voice
+from audiotap.net.sim.line import Retry
+from audiotap.net.sim.simulator import RETRIES, Outcome, Script, SimulatedBot, Voice
 from audiotap.reading import read_all
 from audiotap.text import without_path
 

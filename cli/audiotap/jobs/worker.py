@@ -7,7 +7,7 @@ import socket
 import sys
 
 from audiotap.jobs.running import run
-from audiotap.net.worker import work
+from audiotap.net.workers.worker import work
 
 
 def main() -> None:

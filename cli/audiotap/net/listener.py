@@ -16,20 +16,22 @@ import msgspec
 
 from audiotap.dialects import REGISTER
 from audiotap.errors import MachineError
-from audiotap.net.admission import Admission, Refusal, Rules
-from audiotap.net.control import control_path, control_server, serve
+from audiotap.net.control.server import serve
+from audiotap.net.control.sockets import control_path, control_server
 from audiotap.net.disk import keep_syncing, watch_space
-from audiotap.net.door import Door
+from audiotap.net.door.admission import Admission, Rules
+from audiotap.net.door.door import Door
+from audiotap.net.door.limits import Limits
+from audiotap.net.door.tally import Tally, not_let_in
+from audiotap.net.door.tls import Certificate
 from audiotap.net.handover import Handed, Handover
 from audiotap.net.lanes import LIMIT, BatchLane, DirectLane, Lane
-from audiotap.net.limits import Limits
-from audiotap.net.names import keep_naming
 from audiotap.net.peer import bind
-from audiotap.net.port import Port
-from audiotap.net.refusals import Refusals
-from audiotap.net.rest import Access
+from audiotap.net.port import TICK, Port
+from audiotap.net.rest.base import Access
+from audiotap.net.rest.names import keep_naming
 from audiotap.net.tap import Tap, Tell
-from audiotap.net.tls import Certificate
+from audiotap.net.tasks import in_loop
 from audiotap.recovery import left_open
 from audiotap.reports import CertificateReloaded, Listening, Odd, Report
 from audiotap.sinks.base import Sink
@@ -65,6 +67,8 @@ class Config(msgspec.Struct, frozen=True):
     """Whether others than this machine's users can reach the port."""
     tls: tuple[Path, Path | None] | None = None
     """The certificate and its key."""
+    tick: float = TICK
+    """Seconds between the times at which bots are read."""
 
     def url(self, host: str, port: int) -> str:
         """What was bound."""
@@ -94,7 +98,7 @@ class Seat(Protocol):
     control: Path | None
     handover: Handover
 
-    def refused(self, refusal: Refusal) -> None:
+    def refused(self, kind: str) -> None:
         """Somebody was not let in."""
 
     async def settle(self) -> None:
@@ -159,7 +163,7 @@ async def listening(
     MachineError when the port or a folder refuses.
     """
     gc.set_threshold(*GARBAGE)
-    aloud = _in_loop(tell)
+    aloud = in_loop(tell)
     handover = seat.handover if seat is not None else None
     tap = Tap(tell, config.linger, config.threshold, handover, config.limits)
     recorder = Recorder(config.recording, aloud)
@@ -167,10 +171,10 @@ async def listening(
     certificate = Certificate(*config.tls) if config.tls is not None else None
     async with AsyncExitStack() as stack:
         sockets, host, port = seat.bound if seat is not None else await bind(config.host, config.port)
-        refusals = Refusals(tell)
+        refusals = Tally(tell, not_let_in)
         stack.callback(refusals.close)
         door = Door(admission, seat.refused if seat is not None else refusals.count, certificate)
-        server = Port(sockets, tap.connect, tap.ready, tap.calm, config.limits, tap.complaints.count, door)
+        server = Port(sockets, tap, config.limits, door, config.tick)
         stack.push_async_callback(server.close)
         tap.url = config.url(host, port)
         tap.address, tap.refused = config.address(tap.url), refusals.counts
@@ -244,13 +248,3 @@ def _chores(config: Config, tap: Tap, recorder: Recorder, recording: BatchLane, 
     finally:
         for task in tasks:
             task.cancel()
-
-
-def _in_loop(tell: Callable[[Report], None]) -> Callable[[Report], None]:
-    """`tell`, callable from any thread, in order."""
-    loop = asyncio.get_running_loop()
-
-    def aloud(report: Report) -> None:
-        loop.call_soon_threadsafe(tell, report)
-
-    return aloud

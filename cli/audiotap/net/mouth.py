@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from audiotap.audio import SAMPLE_BYTES, Chunk
 from audiotap.errors import NobodyError
 from audiotap.intake import Intake
-from audiotap.pacing import LEAD, Block, Playout
+from audiotap.pacing import BLOCK, LEAD, Block, Playout
 
 QUEUE_SECONDS = 5.0
 """Speech that waits here at most; the rest waits with its sender."""
@@ -36,10 +36,12 @@ class Utterance:
 class Mouth:
     """Plays utterances in the order they came. `send` returns False while the bot is away: speech then waits."""
 
-    def __init__(self, rate: int, send: Send, spoken: Callable[[Block], None], lead: float = LEAD) -> None:
+    def __init__(
+        self, rate: int, send: Send, spoken: Callable[[Block], None], lead: float = LEAD, block: float = BLOCK
+    ) -> None:
         self.rate = rate
         self._loop = asyncio.get_running_loop()
-        self._playout = Playout(rate, lead=lead)
+        self._playout = Playout(rate, block, lead)
         self._send = send
         self._spoken = spoken
         self._turn = asyncio.Lock()
@@ -116,8 +118,8 @@ class Mouth:
             if utterance.stopped:
                 return
         await self._push(utterance, intake.rest())
-        while not utterance.stopped and (self.queued or self._remaining() > 0):
-            await self._wait(None if self.queued else self._remaining())
+        while not utterance.stopped and (self.queued or self.unheard > 0):
+            await self._wait(None if self.queued else self.unheard)
             self._check()
 
     async def _push(self, utterance: Utterance, pcm: bytes) -> None:
@@ -138,7 +140,9 @@ class Mouth:
         if self._closed:
             raise NobodyError("the bot left the meeting", "what was not sent is gone")
 
-    def _remaining(self) -> float:
+    @property
+    def unheard(self) -> float:
+        """Seconds of what was sent that were not heard yet."""
         now = self._now()
         return self._playout.ends_at(now) - now
 

@@ -6,13 +6,10 @@ import asyncio
 import errno
 import os
 import socket
-from collections.abc import Awaitable, Callable
 from ipaddress import ip_address
-from pathlib import Path
 from typing import Any
 
-from websockets.asyncio.client import ClientConnection, connect, unix_connect
-from websockets.asyncio.server import Server, ServerConnection, unix_serve
+from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import InvalidHandshake, InvalidURI
 from websockets.uri import parse_uri
 
@@ -21,10 +18,6 @@ from audiotap.text import without_path
 
 MAX_MESSAGE = 16 * 1024 * 1024
 """Bytes of one incoming message; a minute of audio fits."""
-ON_THE_WAY = 32 * 1024
-"""Bytes to a listener that may be on their way: hundreds of speakers may begin at once, and all that came is read."""
-
-Handler = Callable[[ServerConnection], Awaitable[None]]
 
 
 async def bind(host: str, port: int) -> tuple[list[socket.socket], str, int]:
@@ -94,35 +87,6 @@ def _unbound(host: str, port: int, error: Exception) -> MachineError:
         hint = "check --host: it must be an address of this machine, e.g. 127.0.0.1 or 0.0.0.0"
     reason = os.strerror(code) if isinstance(code, int) and code > 0 else str(error)
     return MachineError(f"cannot listen on {host}:{port}: {reason}", hint)
-
-
-async def serve_control(path: Path, handler: Handler) -> Server:
-    """Listen for control clients on a Unix socket that only its owner can open.
-
-    Without pings on either end: a speaker that is held back is not read from, so its answers come late, and no peer on
-    this machine dies without its socket.
-    """
-    before = os.umask(0o177)
-    try:
-        return await unix_serve(
-            handler, str(path), compression=None, max_size=MAX_MESSAGE, max_queue=1, ping_interval=None, close_timeout=1
-        )
-    except OSError as error:
-        raise MachineError(
-            f"cannot make the control socket {path}: {error.strerror or error}",
-            "set AUDIOTAP_RUNTIME_DIR to a short, writable folder",
-        ) from error
-    finally:
-        os.umask(before)
-
-
-async def dial_control(path: Path) -> ClientConnection:
-    """Dial a listener's control socket. OSError when nobody listens there any more."""
-    connection = await unix_connect(
-        str(path), "ws://localhost/", compression=None, max_size=MAX_MESSAGE, ping_interval=None, close_timeout=1
-    )
-    connection.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, ON_THE_WAY)
-    return connection
 
 
 def is_loopback(host: str) -> bool:

@@ -21,11 +21,11 @@ from websockets.http11 import Request, Response
 from websockets.protocol import SEND_EOF, State
 from websockets.server import ServerProtocol
 
-from audiotap.net.admission import Refusal
-from audiotap.net.door import Door
+from audiotap.net.door.admission import Refusal
+from audiotap.net.door.door import Door
+from audiotap.net.door.limits import Limits
+from audiotap.net.door.tls import RECORD, RefusedError, TlsSocket
 from audiotap.net.frames import frame_end, take_texts
-from audiotap.net.limits import Limits
-from audiotap.net.tls import RECORD, RefusedError, TlsSocket
 
 TICK = 0.02
 """Seconds between two looks at all sockets: invisible to a recording, a meter and a person."""
@@ -54,6 +54,22 @@ TOO_MANY_OF_ONE = "a connection was refused: its address has as many as --max-pe
 NO_DESCRIPTOR = "connections wait: this system lets nobody open more files"
 TLS_HELLO = b"\x16\x03"
 """How who speaks TLS begins."""
+
+
+class Host(Protocol):
+    """Whose port it is. All is asked and told in the event loop's thread."""
+
+    def connect(self, peer: Peer, /) -> Receiver:
+        """Somebody was let in; who takes what they say."""
+
+    def ready(self) -> bool:
+        """Whether anybody is to be read."""
+
+    def calm(self) -> bool:
+        """Whether what did not fit into one read is to be read at once, and not after a tick."""
+
+    def refuse(self, what: str) -> None:
+        """A connection was refused, or ended for what it did; one of a few sentences says so."""
 
 
 class Receiver(Protocol):
@@ -147,9 +163,9 @@ class Peer:
         self._room.set()
         match self._protocol.parser_exc:
             case PayloadTooBig():
-                self._port.refuse(TOO_LONG)
+                self._port.host.refuse(TOO_LONG)
             case ProtocolError():
-                self._port.refuse(BROKE_RULES)
+                self._port.host.refuse(BROKE_RULES)
         self._protocol.receive_eof()
         self._hand_on()
         self._port.forget(self._sock)
@@ -301,7 +317,7 @@ class Peer:
 
     def _fail(self, error: UnicodeDecodeError) -> None:
         """End the connection of who sends text that is none."""
-        self._port.refuse(NO_TEXT)
+        self._port.host.refuse(NO_TEXT)
         self._protocol.fail(CloseCode.INVALID_DATA, f"{error.reason} at position {error.start}")
         self._pass_on()
 
@@ -328,7 +344,7 @@ class Peer:
             if isinstance(event, Request):
                 self._protocol.send_response(self._answer(event))
                 if self.open:
-                    self._receiver = self._port.welcome(self)
+                    self._receiver = self._port.host.connect(self)
             elif isinstance(event, Frame) and event.opcode in {Opcode.TEXT, Opcode.BINARY, Opcode.CONT}:
                 self._gather(event)
         self._pass_on()
@@ -368,7 +384,7 @@ class Peer:
         if self._ends:
             self.write()
         if len(self._unsent) > 2 * MAX_UNSENT:
-            self._port.refuse(NEVER_READS)
+            self._port.host.refuse(NEVER_READS)
             self.abort()
         if not self.open and not self._over and self._protocol.close_expected():
             self._port.expect_end(self)
@@ -379,31 +395,21 @@ def _frame(wire: str | bytes) -> Frame:
 
 
 class Port:
-    """A port and the peers that dialled it. `connect` is asked for each peer's receiver, `ready` whether to read,
-    and the `door` whom to let in.
-
-    Where more was sent than was read at once, the next look is at once if it is `calm`, and else after a tick.
-    `refuse` is told, in one of a few sentences, of each connection that is refused, or ended for what it does.
-    All methods belong to the event loop's thread.
-    """
+    """The port of a host, and the peers that its door let in. All methods belong to the event loop's thread."""
 
     def __init__(
         self,
         sockets: list[socket.socket],
-        connect: Callable[[Peer], Receiver],
-        ready: Callable[[], bool],
-        calm: Callable[[], bool],
+        host: Host,
         limits: Limits,
-        refuse: Callable[[str], None],
         door: Door | None = None,
+        tick: float = TICK,
     ) -> None:
+        self._tick_seconds = tick
         self.sockets = sockets
         self.limits = limits
-        self.refuse = refuse
+        self.host = host
         self.door = door or Door()
-        self._connect = connect
-        self._ready = ready
-        self._calm = calm
         self._loop = asyncio.get_running_loop()
         self._selector = selectors.DefaultSelector()
         self._peers: dict[int, Peer] = {}
@@ -459,9 +465,6 @@ class Port:
 
     # For peers
 
-    def welcome(self, peer: Peer) -> Receiver:
-        return self._connect(peer)
-
     def watch(self, sock: socket.socket, peer: Peer, *, writing: bool) -> None:
         """Have a socket read, and written if something waits."""
         events = selectors.EVENT_READ | (selectors.EVENT_WRITE if writing else 0)
@@ -487,7 +490,7 @@ class Port:
         """So many bytes more are kept of messages that have not ended; who has the most of too many has to go."""
         self._pending += more
         if self._pending > self.limits.pending:
-            self.refuse(TOO_MUCH_PENDING)
+            self.host.refuse(TOO_MUCH_PENDING)
             max(self._peers.values(), key=lambda peer: peer.weight).abort()
 
     # The tick
@@ -499,7 +502,7 @@ class Port:
             except (BlockingIOError, InterruptedError, ConnectionAbortedError):
                 break
             except OSError:
-                self.refuse(NO_DESCRIPTOR)
+                self.host.refuse(NO_DESCRIPTOR)
                 self._loop.remove_reader(listening)
                 self._loop.call_later(CLOSING, self._accept_again, listening)
                 break
@@ -521,10 +524,10 @@ class Port:
     def _has_room(self, network: str) -> bool:
         """Whether one more connection may come from there."""
         if len(self._peers) >= self.limits.connections:
-            self.refuse(TOO_MANY)
+            self.host.refuse(TOO_MANY)
             return False
         if self._addresses[network] >= self.limits.per_address:
-            self.refuse(TOO_MANY_OF_ONE)
+            self.host.refuse(TOO_MANY_OF_ONE)
             return False
         return True
 
@@ -535,7 +538,7 @@ class Port:
         if self._held:
             self._loop.call_later(self.limits.handshake, self._hurry, peer)
         else:
-            self.refuse(TOO_SLOW)
+            self.host.refuse(TOO_SLOW)
             peer.abort()
 
     def _add(self, sock: socket.socket, network: str, state: State) -> Peer:
@@ -555,10 +558,10 @@ class Port:
         busy = self._look()
         if not self._peers:
             self._ticking = None
-        elif busy and self._calm():
+        elif busy and self.host.calm():
             self._ticking = self._loop.call_soon(self._tick)
         else:
-            self._ticking = self._loop.call_later(TICK, self._tick)
+            self._ticking = self._loop.call_later(self._tick_seconds, self._tick)
 
     def _look(self) -> bool:
         """Read and write all sockets once; whether one of them has more."""
@@ -569,7 +572,7 @@ class Port:
                 if events & selectors.EVENT_WRITE:
                     peer.write()
                 if events & selectors.EVENT_READ:
-                    if self._ready():
+                    if self.host.ready():
                         busy |= peer.read(self._buffer)
                     else:
                         self._held = True
@@ -591,7 +594,7 @@ class Port:
             else:
                 peer.ping()
             if self.limits.idle and peer.open and now - peer.spoke_at >= self.limits.idle:
-                self.refuse(IDLE)
+                self.host.refuse(IDLE)
                 peer.close(CloseCode.GOING_AWAY)
         self._held = False
         self._rounds = self._loop.call_later(self.limits.ping, self._round)

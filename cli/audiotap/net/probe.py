@@ -15,9 +15,9 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus, WebSocketException
 
 from audiotap.errors import AudiotapError, MachineError, NobodyError
-from audiotap.net.limits import Limits
+from audiotap.net.door.limits import Limits
 from audiotap.net.peer import bind
-from audiotap.net.port import Port
+from audiotap.net.port import Peer, Port, Receiver
 
 ANSWER_SECONDS = 10.0
 """That anybody out there may take."""
@@ -99,7 +99,19 @@ async def clock_ahead(servers: Sequence[str]) -> tuple[float, str]:
 
 
 class _Mute:
-    """A receiver that has nothing to say."""
+    """A host and a receiver that takes everything, and makes nothing of it."""
+
+    def connect(self, _: Peer) -> Receiver:
+        return self
+
+    def ready(self) -> bool:
+        return True
+
+    def calm(self) -> bool:
+        return True
+
+    def refuse(self, what: str) -> None:
+        """Nobody asks."""
 
     def take(self, wires: Sequence[str | bytes]) -> None:
         """Whatever it is."""
@@ -112,7 +124,7 @@ class _Mute:
 async def stand_in(port: int) -> AsyncIterator[None]:
     """Be on a port what a listener is there to a frame, while the block runs. MachineError when it is taken."""
     sockets, _, _ = await bind("127.0.0.1", port)
-    server = Port(sockets, lambda _: _Mute(), lambda: True, lambda: True, Limits(), lambda _: None)
+    server = Port(sockets, _Mute(), Limits())
     server.start()
     try:
         yield

@@ -6,6 +6,7 @@ import asyncio
 import socket
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from typing import Any, Protocol
 
 from audiotap.audio import rms
 from audiotap.dialects import REGISTER, recognise
@@ -25,9 +26,10 @@ from audiotap.events import (
     Unknown,
 )
 from audiotap.net.choice import choose
+from audiotap.net.door.limits import Limits
+from audiotap.net.door.tally import Tally, complaint
 from audiotap.net.handover import Handed, Handover
 from audiotap.net.lanes import Lane
-from audiotap.net.limits import Complaints, Limits
 from audiotap.net.mouth import Mouth
 from audiotap.net.port import Peer
 from audiotap.pacing import Block, spread_leads
@@ -188,6 +190,16 @@ class Live:
         return frozenset(track for track in tracks if track not in OUR_TRACKS and not tracks[track].names)
 
 
+class Guest(Protocol):
+    """Somebody who takes part in sessions: hears them at once, and may speak through their mouths."""
+
+    def heard(self, live: Live, run: Sequence[Heard]) -> None:
+        """Chunks of one track of a session came."""
+
+    def left(self, live: Live) -> None:
+        """A session is over."""
+
+
 class Tap:
     """Sessions, lanes and mouths of one listener.
 
@@ -208,10 +220,11 @@ class Tap:
         self.url = self.address = ""
         self.refused: dict[str, int] = {}
         self.limits = limits or Limits()
-        self.complaints = Complaints(tell)
+        self._refusals = Tally(tell, complaint)
         self.lossy = False
         self.recorded = False
         self.news = asyncio.Event()
+        self.guest: Guest | None = None
         self.sessions: dict[SessionKey, Live] = {}
         self._tell = tell
         self._linger = linger
@@ -238,7 +251,7 @@ class Tap:
         await asyncio.gather(*self._ending)
         for lane in self._lanes:
             await lane.close()
-        self.complaints.close()
+        self._refusals.close()
 
     # From the wire
 
@@ -283,6 +296,10 @@ class Tap:
         """Whether no sink would rather catch up before more is read."""
         return all(lane.calm for lane in self._lanes)
 
+    def refuse(self, what: str) -> None:
+        """A connection, or something that it brought, was not taken."""
+        self._refusals.count(what)
+
     def take(self, link: Link, wires: Sequence[str | bytes]) -> None:
         """Messages of one connection. Chunks of one track that follow each other go on together."""
         run: list[Heard] = []
@@ -326,6 +343,8 @@ class Tap:
             self._release_later(live)
         if self._threshold is not None and heard.track == MIXED and live.mouth is not None:
             self._give_way(live.mouth, run, self._threshold)
+        if self.guest is not None:
+            self.guest.heard(live, run)
         return []
 
     def _handle(self, link: Link, event: Event | WireError) -> None:
@@ -418,7 +437,7 @@ class Tap:
     def _refuse(self, what: str) -> bool:
         """Leave out audio that somebody sent, which makes this a lossy listener. Always false."""
         self.lossy = True
-        self.complaints.count(what)
+        self.refuse(what)
         return False
 
     def _open(self, key: SessionKey, bot: str | None) -> Live:
@@ -458,6 +477,8 @@ class Tap:
         """Take a session off the line; its bot may come back at once, as a new one."""
         if self.sessions.pop(live.session.key, None) is None:
             return
+        if self.guest is not None:
+            self.guest.left(live)
         for timer in (live.lingering, live.waiting):
             if timer is not None:
                 timer.cancel()
@@ -605,6 +626,16 @@ class Tap:
             )
         self.mouth(live).pause(pause.seconds)
         return Pause in live.dialect.knows and await self._say(live, pause)
+
+    async def hush(self, live: Live, seconds: float) -> bool:
+        """Have the bot hold what it was sent, and not our queue; whether it was told."""
+        return Pause in live.dialect.knows and await self._say(live, Pause(seconds))
+
+    def note(self, live: Live, kind: str, data: dict[str, Any]) -> None:
+        """Keep something that occurred now in a session's event log."""
+        if self.sessions.get(live.session.key) is live:
+            occurred = Occurred(live.session.key[1], kind, data)
+            self._put(Logged(live.session.key, occurred, live.session.elapsed(self._loop.time())))
 
     def status(self) -> Status:
         """How everything stands."""

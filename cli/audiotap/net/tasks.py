@@ -117,3 +117,13 @@ async def wait_for(event: asyncio.Event, seconds: float | None) -> bool:
     except TimeoutError:
         return False
     return True
+
+
+def in_loop(tell: Callable[[T], None]) -> Callable[[T], None]:
+    """`tell`, callable from any thread, in order."""
+    loop = asyncio.get_running_loop()
+
+    def aloud(told: T) -> None:
+        loop.call_soon_threadsafe(tell, told)
+
+    return aloud

@@ -17,10 +17,10 @@ from urllib.parse import urlsplit
 import msgspec
 
 from audiotap.errors import AudiotapError, MachineError, UsageError
-from audiotap.net.attendee_rest import AttendeeRest
 from audiotap.net.probe import reached
-from audiotap.net.recall_rest import RecallRest
-from audiotap.net.rest import MOST_SAID, Rest, Streams
+from audiotap.net.rest.attendee import AttendeeRest
+from audiotap.net.rest.base import MOST_SAID, Rest, Streams
+from audiotap.net.rest.recall import RecallRest
 from audiotap.net.tasks import first_of, wait_for
 from audiotap.reports import Odd, Reachable, Report
 

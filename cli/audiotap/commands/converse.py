@@ -1,0 +1,85 @@
+"""audiotap converse: be the user of a voice agent."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from audiotap.commands.agents import Wanted, wanted
+from audiotap.commands.options import taking
+from audiotap.errors import UsageError
+from audiotap.jobs.mode import Output
+
+
+@taking(agent=wanted)
+def converse(
+    agent: Wanted,
+    files: Annotated[
+        list[str] | None,
+        typer.Argument(help="Audio files, a turn each, or - for standard input.", metavar="[FILE|-]..."),
+    ] = None,
+    text: Annotated[
+        list[str] | None, typer.Option(help="A turn in text, after the files; repeatable.", show_default=False)
+    ] = None,
+    event: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Amigo: a word from outside the conversation before the first turn; repeatable.", show_default=False
+        ),
+    ] = None,
+    urgent_event: Annotated[
+        list[str] | None,
+        typer.Option(help="Amigo: the same, and the agent answers it at once; repeatable.", show_default=False),
+    ] = None,
+    out: Annotated[Path, typer.Option(help="Folder for the recording, in a folder of its own.")] = Path("recordings"),
+    raw: Annotated[
+        int | None, typer.Option(help="Standard input is bare mono S16LE at this rate.", min=1000, max=384000)
+    ] = None,
+    timeout: Annotated[float, typer.Option(help="Seconds to wait for an answer, or for more of one.", min=0.1)] = 15.0,
+    interrupt: Annotated[
+        float | None,
+        typer.Option(
+            help="Begin the next turn so many seconds after an answer begins to be heard.", min=0, show_default=False
+        ),
+    ] = None,
+    wait_greeting: Annotated[float, typer.Option(help="Seconds that the agent may take to speak first.", min=0)] = 0.0,
+    resume: Annotated[str, typer.Option(help="Amigo: go on with a conversation, by its id.")] = "",
+    finish: Annotated[
+        bool, typer.Option("--finish", help="Amigo: end the conversation for good, so that nobody goes on with it.")
+    ] = False,
+    json: Annotated[bool, typer.Option("--json", help="JSON lines on stdout; the same as --output json.")] = False,
+    output: Annotated[Output, typer.Option(help="The meter, plain lines or JSON lines.")] = Output.AUTO,
+) -> None:
+    """Play the user of a voice agent: say files in real time, record both sides, and measure the answers.
+
+    Every conversation becomes a folder: user.wav and agent.wav on one time line, conversation.wav with the user on the
+    left and the agent on the right, the transcript, and each turn's figures. What was not answered is missing, never 0.
+
+    Keys come from the environment: OPENAI_API_KEY, AZURE_OPENAI_API_KEY, DEEPGRAM_API_KEY, AMIGO_TOKEN.
+
+    Examples:
+
+      audiotap converse openai question.wav
+
+      audiotap converse azure a.wav b.wav --url https://RESOURCE.openai.azure.com --model DEPLOYMENT
+
+      audiotap converse botify question.wav --url ws://localhost:8080/realtime
+
+      arecord -f S16_LE -r 16000 -c 1 -t raw | audiotap converse deepgram - --raw 16000
+
+      audiotap converse amigo question.wav --organization ORG --service SERVICE_ID --json
+    """
+    from audiotap.jobs import converse as job
+    from audiotap.net.agents.conversation import Manner, Text
+
+    mode = output.resolved(json=json)
+    events = [Text(one, event=True, start=False) for one in event or ()]
+    events += [Text(one, event=True, start=True) for one in urgent_event or ()]
+    if not (files or text or events or wait_greeting):
+        raise UsageError("nothing to say", "name an audio file, - for standard input, or --text WORDS")
+    sources = [*events, *job.sources(files or [], raw, agent), *(Text(one) for one in text or ())]
+    manner = Manner(timeout, interrupt, wait_greeting, finish)
+    plan = job.Plan(agent.dialect, agent.account, agent.settings, sources, manner, out, resume)
+    raise typer.Exit(job.converse(plan, mode))

@@ -1,0 +1,44 @@
+"""Options that several commands have in common: made once, into one value each."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any, get_type_hints
+
+
+def taking(**makers: Callable[..., Any]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """A command that has the options of some makers, too, and is handed what each of them makes out of its own.
+
+    The command's parameters that are called like a maker are no options. Two options of one name are an error.
+    """
+
+    def made(command: Callable[..., Any]) -> Callable[..., Any]:
+        own = [one for one in inspect.signature(command).parameters.values() if one.name not in makers]
+        theirs = {name: list(inspect.signature(maker).parameters.values()) for name, maker in makers.items()}
+        everything = [*(one for some in theirs.values() for one in some), *own]
+        if len({one.name for one in everything}) != len(everything):
+            raise TypeError(f"{command.__name__}: two options have one name")
+
+        def run(**options: Any) -> Any:
+            values = {name: makers[name](**{one.name: options[one.name] for one in theirs[name]}) for name in makers}
+            return command(**{one.name: options[one.name] for one in own}, **values)
+
+        run.__name__, run.__doc__ = command.__name__, command.__doc__
+        hints: dict[str, Any] = {}
+        for function, some in (*((makers[name], theirs[name]) for name in makers), (command, own)):
+            hints |= _hints(function, [one.name for one in some])
+        keyword = inspect.Parameter.KEYWORD_ONLY
+        options = [one.replace(kind=keyword, annotation=hints[one.name]) for one in everything]
+        run.__signature__ = inspect.Signature(options)  # type: ignore[attr-defined]
+        run.__annotations__ = {one.name: one.annotation for one in options}
+        return run
+
+    return made
+
+
+def _hints(function: Callable[..., Any], names: list[str]) -> dict[str, Any]:
+    """What some parameters are; the types of others may be known to type checkers only."""
+    told = SimpleNamespace(__annotations__={name: function.__annotations__[name] for name in names})
+    return get_type_hints(told, function.__globals__, include_extras=True)

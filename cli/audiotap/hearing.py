@@ -1,0 +1,77 @@
+"""What a listener in the meeting hears: its tracks as one stream at one rate, in real time, without an end.
+
+Where a session has a mix, that is what's heard, as it comes. Where it has participants only, they are added up, each by
+its arrival: good enough to be understood, and never late. There is no clock here: `now` is handed in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from audiotap.audio import SAMPLE_BYTES, Chunk, mix
+from audiotap.events import MIXED
+from audiotap.intake import Intake
+
+PATIENCE = 0.25
+"""Seconds without audio after which silence is heard: an agent must notice that nobody speaks."""
+CUSHION = 0.06
+"""Seconds by which participants are heard later than they came, so that they come in time to be added up."""
+MOST_BEHIND = 1.0
+"""Seconds of a participant that may wait to be heard; older ones are dropped."""
+
+
+class Hearing:
+    """One session's tracks as one stream at `rate`, from `now` on."""
+
+    def __init__(self, rate: int, now: float) -> None:
+        self.rate = rate
+        self._mix = Intake(rate, _nobody)
+        self._mixed = False
+        self._came = now
+        self._zero = now
+        self._given = 0
+        self._parts: dict[str, Intake] = {}
+        self._waiting: dict[str, bytearray] = {}
+
+    def push(self, track: str, chunks: Sequence[Chunk], now: float) -> bytes:
+        """Take chunks of a track; the S16LE of it that is heard at once."""
+        if track == MIXED:
+            if not self._mixed:
+                self._mixed, self._waiting = True, {}
+            self._came = now
+            return self._give(b"".join(self._mix.take(chunk) for chunk in chunks))
+        if not self._mixed:
+            intake = self._parts.setdefault(track, Intake(self.rate, _nobody))
+            waiting = self._waiting.setdefault(track, bytearray())
+            for chunk in chunks:
+                waiting += intake.take(chunk)
+            most = round(MOST_BEHIND * self.rate) * SAMPLE_BYTES
+            if len(waiting) > most:
+                del waiting[: len(waiting) - most]
+        return b""
+
+    def tick(self, now: float) -> bytes:
+        """What is heard because time passes: participants added up, and silence where nothing comes."""
+        due = round((now - self._zero) * self.rate) - self._given
+        if self._mixed:
+            if now - self._came < PATIENCE or due <= 0:
+                return b""
+            return self._give(bytes(due * SAMPLE_BYTES))
+        due -= round(CUSHION * self.rate)
+        if due <= 0:
+            return b""
+        parts = []
+        for waiting in self._waiting.values():
+            part = bytes(waiting[: due * SAMPLE_BYTES])
+            del waiting[: len(part)]
+            if part:
+                parts.append(part.ljust(due * SAMPLE_BYTES, b"\0"))
+        return self._give(mix(parts) if parts else bytes(due * SAMPLE_BYTES))
+
+    def _give(self, pcm: bytes) -> bytes:
+        self._given += len(pcm) // SAMPLE_BYTES
+        return pcm
+
+
+def _nobody(_: str) -> None:
+    """Oddities of the audio are told where it is recorded."""

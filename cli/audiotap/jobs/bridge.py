@@ -1,0 +1,40 @@
+"""The work of `audiotap bridge`: a listener, with agents in its sessions."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
+
+import msgspec
+
+from audiotap.errors import Exit
+from audiotap.jobs.listen import Plan, listen
+from audiotap.jobs.show import Shown
+from audiotap.net.agents.bridge import Bridge, Bridging
+from audiotap.net.listener import Listener
+from audiotap.net.peer import check_url
+from audiotap.reports import Odd
+
+
+def bridge(plan: Plan, bridging: Bridging, tick: float) -> Exit:
+    """Listen and bridge until a signal asks for the end. UsageError for an agent that cannot be dialled."""
+    check_url(bridging.dialect.address(bridging.account, bridging.settings).url)
+    config = msgspec.structs.replace(plan.config, tick=tick)
+    return listen(msgspec.structs.replace(plan, config=config), partial(_joined, bridging))
+
+
+@asynccontextmanager
+async def _joined(bridging: Bridging, listener: Listener, shown: Shown) -> AsyncIterator[None]:
+    shown.tell(
+        Odd(
+            f"every bot's session opens a connection to {bridging.dialect.name}, which its vendor may charge for by "
+            f"the minute, silence included; at most {bridging.most} at a time (--max-agents)"
+        )
+    )
+    guest = listener.tap.guest = Bridge(listener.tap, bridging, shown.tell)
+    try:
+        yield
+    finally:
+        listener.tap.guest = None
+        await guest.close()

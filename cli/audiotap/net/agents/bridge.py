@@ -1,0 +1,264 @@
+"""The bridge: each bot's session gets an agent, which hears the meeting and speaks into it.
+
+Audio changes its rate at two places: in `Hearing` towards the agent, in the `Mouth` towards the bot.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from typing import Protocol
+
+import msgspec
+
+from audiotap.agent_events import (
+    AgentEvent,
+    Listen,
+    Speech,
+    SpeechDone,
+    SpeechFile,
+    SpeechStarted,
+    ToolCall,
+    Truncate,
+    TurnDone,
+)
+from audiotap.audio import Chunk
+from audiotap.dialects.agents.base import Account, AgentDialect, AgentSettings, Ending
+from audiotap.dialogue import Dialogue
+from audiotap.errors import AudiotapError
+from audiotap.events import Fault, Heard, Speak
+from audiotap.hearing import Hearing
+from audiotap.net.agents.agent import Agent
+from audiotap.net.agents.clips import ClipVoice
+from audiotap.net.agents.voice import AgentVoice, Cut
+from audiotap.net.rest.base import Access
+from audiotap.net.tap import Live, Tap
+from audiotap.pacing import LEAD
+from audiotap.reports import AgentInterrupted, AgentReady, Failed, Odd, Report, SaidAloud
+from audiotap.session import SessionKey
+from audiotap.text import printable, without_path
+
+TICK = 0.02
+"""Seconds between the times at which silence and participants are heard."""
+PAUSE = LEAD + 0.2
+"""Seconds that a bot is asked to hold what it was sent when it is interrupted: that, and a margin."""
+CLIPS = "set RECALL_API_KEY, and its answers are played as clips over REST; or use a bot of Attendee"
+
+Tell = Callable[[Report], None]
+
+
+class Bridging(msgspec.Struct, frozen=True):
+    """Which agent takes part, and how: `most` at once; `pause` in seconds, 0 for none; `clips` where there is a key."""
+
+    dialect: type[AgentDialect]
+    account: Account
+    settings: AgentSettings
+    most: int = 10
+    pause: float = PAUSE
+    clips: Access | None = None
+
+
+class Voice(Protocol):
+    """What an agent speaks with."""
+
+    @property
+    def speaking(self) -> bool: ...
+
+    def push(self, speech: Speech) -> None: ...
+
+    def done(self) -> None: ...
+
+    def cut(self) -> list[Cut]: ...
+
+    async def close(self) -> None: ...
+
+
+class Bridge:
+    """The agents of all sessions; the tap's guest. All methods belong to the event loop's thread."""
+
+    def __init__(self, tap: Tap, bridging: Bridging, tell: Tell) -> None:
+        self._tap = tap
+        self._bridging = bridging
+        self._tell = tell
+        self._loop = asyncio.get_running_loop()
+        self._attendants: dict[SessionKey, Attendant | None] = {}
+        self._closing: set[asyncio.Task[None]] = set()
+        self._ticking = asyncio.create_task(self._tick(), name="bridge")
+
+    def heard(self, live: Live, run: Sequence[Heard]) -> None:
+        """Chunks of one track of a session came."""
+        key = live.session.key
+        if key not in self._attendants:
+            self._attendants[key] = self._attend(live)
+        attendant = self._attendants[key]
+        if attendant is not None:
+            attendant.listen(run, self._loop.time())
+
+    def left(self, live: Live) -> None:
+        """A session is over, and so is its agent's part."""
+        attendant = self._attendants.pop(live.session.key, None)
+        if attendant is not None:
+            self._close(attendant)
+
+    async def close(self) -> None:
+        """Have every agent leave."""
+        self._ticking.cancel()
+        for attendant in self._attendants.values():
+            if attendant is not None:
+                self._close(attendant)
+        self._attendants.clear()
+        await asyncio.gather(self._ticking, *self._closing, return_exceptions=True)
+
+    def _attend(self, live: Live) -> Attendant | None:
+        """An agent for a session; None where it must do without."""
+        session = live.session.key[1]
+        at_work = sum(attendant is not None for attendant in self._attendants.values())
+        if at_work >= self._bridging.most:
+            self._tell(Odd(f"no agent takes part: there are {at_work} already (--max-agents)", session))
+            return None
+        if Speak not in live.dialect.knows and self._bridging.clips is None:
+            self._tell(Failed(f"no agent takes part: a bot of {live.dialect.name} takes no speech", CLIPS, session))
+            return None
+        return Attendant(self._tap, live, self._bridging, self._tell)
+
+    def _close(self, attendant: Attendant) -> None:
+        closing = asyncio.create_task(attendant.close(), name="agent leaves")
+        self._closing.add(closing)
+        closing.add_done_callback(self._closing.discard)
+
+    async def _tick(self) -> None:
+        while True:
+            await asyncio.sleep(TICK)
+            for attendant in self._attendants.values():
+                if attendant is not None:
+                    attendant.tick(self._loop.time())
+
+
+class Attendant:
+    """One session's agent: its ear, its voice, and what was said. `hear` and `lost` are the agent's words to it."""
+
+    def __init__(self, tap: Tap, live: Live, bridging: Bridging, tell: Tell) -> None:
+        self._tap = tap
+        self._live = live
+        self._bridging = bridging
+        self._tell = tell
+        self._session = live.session.key[1]
+        self._loop = asyncio.get_running_loop()
+        self._dialogue = Dialogue()
+        self._voice: Voice | None = None
+        self._agent = Agent(bridging.dialect, bridging.account, bridging.settings, self, tell, patient=True)
+        self._hearing = Hearing(self._agent.dialect.rate, self._loop.time())
+        self._opening = asyncio.create_task(self._open(), name="agent comes")
+        self._tasks: set[asyncio.Future[bool]] = set()
+
+    # The meeting's side
+
+    def listen(self, run: Sequence[Heard], now: float) -> None:
+        """The meeting said something."""
+        self._say(self._hearing.push(run[0].track, [heard.chunk for heard in run], now))
+
+    def tick(self, now: float) -> None:
+        """Time passes."""
+        self._say(self._hearing.tick(now))
+
+    def _say(self, pcm: bytes) -> None:
+        if pcm:
+            self._agent.say(Listen(Chunk(pcm, self._hearing.rate)))
+
+    # The agent's side
+
+    def hear(self, event: AgentEvent) -> None:
+        """The agent said something."""
+        match event:
+            case Speech():
+                self._speak(event)
+            case SpeechFile():
+                return
+            case SpeechStarted():
+                self._cut()
+            case SpeechDone() | TurnDone():
+                if self._voice is not None:
+                    self._voice.done()
+            case ToolCall(ours=True):
+                self._tell(Odd(f"the agent calls the tool {printable(event.name)}: nobody has it", self._session))
+                self._agent.refuse(event)
+            case Fault():
+                self._tell(
+                    Odd(f"the agent reports: {printable(event.message)} ({printable(event.code)})", self._session)
+                )
+        self._keep(event)
+
+    def lost(self, ending: Ending) -> None:
+        """The connection is lost; what was said until now is still played."""
+        if self._voice is not None:
+            self._voice.done()
+        self._tap.note(self._live, "agent.lost", {"why": ending.message})
+
+    async def close(self) -> None:
+        """Leave."""
+        self._opening.cancel()
+        await asyncio.gather(self._opening, return_exceptions=True)
+        await self._agent.leave()
+        if self._voice is not None:
+            await self._voice.close()
+        for task in self._tasks:
+            task.cancel()
+
+    async def _open(self) -> None:
+        try:
+            await self._agent.open()
+        except AudiotapError as error:
+            self._tell(Failed(f"no agent takes part: {error.message}", error.hint, self._session))
+            return
+        name, where = self._agent.name, without_path(self._agent.address.url)
+        self._tap.note(self._live, "agent.ready", {"agent": name, "id": self._agent.id})
+        self._tell(AgentReady(name, self._session, where, self._agent.connections))
+        await self._agent.over.wait()
+        ending = self._agent.lost
+        if ending is not None:
+            self._tell(Failed(f"the agent is gone: {ending.message}", ending.hint, self._session))
+
+    def _speak(self, speech: Speech) -> None:
+        if self._voice is None:
+            self._voice = self._made_voice()
+        self._voice.push(speech)
+
+    def _made_voice(self) -> Voice:
+        clips = self._bridging.clips
+        if Speak not in self._live.dialect.knows and clips is not None:
+            return ClipVoice(self._live.session.bot or self._session, clips, self._tell)
+        return AgentVoice(self._tap.mouth(self._live))
+
+    def _cut(self) -> None:
+        """Somebody speaks into the answer: our queue goes, the bot holds, the agent is told what was heard."""
+        cuts = self._voice.cut() if self._voice is not None else []
+        if not cuts:
+            return
+        if self._bridging.pause:
+            self._do(self._tap.hush(self._live, self._bridging.pause))
+        heard, came = sum(cut.heard for cut in cuts), sum(cut.came for cut in cuts)
+        for cut in cuts:
+            self._dialogue.cut(cut.item, cut.heard)
+            if cut.item and cut.heard < cut.came:
+                self._agent.say(Truncate(cut.item, cut.heard))
+        at = self._live.session.elapsed(self._loop.time()) or 0.0
+        self._tap.note(self._live, "agent.interrupted", {"heard": heard, "dropped": came - heard})
+        self._tell(AgentInterrupted(self._session, round(heard, 3), round(came - heard, 3), round(at, 3)))
+
+    def _keep(self, event: AgentEvent) -> None:
+        """Keep what was said as text."""
+        at = self._live.session.elapsed(self._loop.time()) or 0.0
+        said = self._dialogue.take(event, at)
+        if said is not None:
+            self._tap.note(self._live, "agent.transcript", {"role": said.role, "text": said.text, "at": said.at})
+            self._tell(SaidAloud(self._session, said.role, said.text, round(said.at, 3)))
+        elif isinstance(event, TurnDone | ToolCall | Fault):
+            with suppress(TypeError, ValueError, RecursionError):
+                data = msgspec.to_builtins(event)
+                self._tap.note(self._live, f"agent.{data.pop('type')}", data)
+
+    def _do(self, work: Awaitable[bool]) -> None:
+        task = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)

@@ -1,0 +1,363 @@
+"""A conversation with an agent: one user, whose turns come from files, a pipe or text, recorded and measured."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import suppress
+from typing import Any
+
+import msgspec
+
+from audiotap.agent_events import (
+    AgentEvent,
+    Concluded,
+    Listen,
+    ListenFile,
+    Speech,
+    SpeechDone,
+    SpeechFile,
+    SpeechStarted,
+    ToolCall,
+    Truncate,
+    TurnDone,
+    UserEvent,
+    UtteranceEnd,
+    Write,
+)
+from audiotap.audio import Chunk
+from audiotap.dialects.agents.base import Ending
+from audiotap.dialogue import Dialogue, Said
+from audiotap.endpointing import Boundary
+from audiotap.events import Fault
+from audiotap.net.agents.agent import Agent, Hears
+from audiotap.net.agents.microphone import Microphone
+from audiotap.net.agents.tape import Tape
+from audiotap.net.agents.voice import AgentVoice
+from audiotap.net.mouth import Mouth
+from audiotap.net.tasks import wait_for
+from audiotap.pacing import Block
+from audiotap.reports import AgentInterrupted, Odd, Report, SaidAloud, TurnMeasured
+from audiotap.text import printable
+from audiotap.turns import Turn, Turns
+
+USER = "user"
+AGENT = "agent"
+HEARD_BLOCK = 0.02
+"""Seconds of the agent's voice that are played as one: what it costs to hear it in whole blocks."""
+HEARD_LEAD = 0.1
+"""Seconds by which they are handed out before they are heard, so that a late look makes no hole."""
+SETTLE = 0.3
+"""Seconds of quiet after an answer's end, in which another one may begin by itself (after a tool call)."""
+NEW_TURN = 0.5
+"""Seconds of silence in a live microphone after which speech is another turn."""
+
+
+class Audio(msgspec.Struct):
+    """A turn that is spoken. A `live` one is a microphone: it may hold any number of turns."""
+
+    label: str
+    chunks: AsyncIterator[Chunk]
+    live: bool = False
+
+
+class Encoded(msgspec.Struct, frozen=True):
+    """A turn that is a file, sent as it is, in parts."""
+
+    label: str
+    parts: tuple[bytes, ...]
+    form: str
+
+
+class Text(msgspec.Struct, frozen=True):
+    """A turn that is written."""
+
+    text: str
+    event: bool = False
+    start: bool = True
+
+
+Source = Audio | Encoded | Text
+
+
+class Manner(msgspec.Struct, frozen=True):
+    """How one converses; all in seconds.
+
+    `timeout` is how long an answer, or more of one, is waited for. `interrupt`: the next turn begins so long after an
+    answer begins to be heard, instead of after its end. `greeting` is how long the agent may take to speak first.
+    """
+
+    timeout: float = 15.0
+    interrupt: float | None = None
+    greeting: float = 0.0
+    finish: bool = False
+
+
+class Early:
+    """Hears what an agent says before there is a conversation, and passes it on to that one."""
+
+    def __init__(self) -> None:
+        self._events: list[AgentEvent] = []
+        self._hears: Hears | None = None
+
+    def hear(self, event: AgentEvent) -> None:
+        if self._hears is not None:
+            self._hears.hear(event)
+        else:
+            self._events.append(event)
+
+    def lost(self, ending: Ending) -> None:
+        if self._hears is not None:
+            self._hears.lost(ending)
+
+    def pass_to(self, hears: Hears) -> None:
+        """From now on somebody else hears."""
+        self._hears = hears
+        for event in self._events:
+            hears.hear(event)
+        self._events.clear()
+
+
+class Conversation:
+    """One conversation with an agent that is ready. `hear` and `lost` are its words to us."""
+
+    def __init__(
+        self, agent: Agent, tape: Tape, session: str, manner: Manner, tell: Callable[[Report], None], *, text: bool
+    ) -> None:
+        self.turns = Turns(in_text=text)
+        self.dialogue = Dialogue()
+        self.encoded: list[bytes] = []
+        self.concluded = False
+        self._tape = tape
+        self._session = session
+        self._manner = manner
+        self._tell = tell
+        self._loop = asyncio.get_running_loop()
+        self._changed = asyncio.Event()
+        self._heard_at = self._loop.time()
+        self._agent = agent
+        self._voice: AgentVoice | None = None
+        self._mouth: Mouth | None = None
+        self._live = False
+        self._measured = 0
+
+    async def run(self, sources: Sequence[Source], *, vad: bool) -> None:
+        """Take every turn; returns when the last one was answered, or the agent is gone.
+
+        With `vad` the agent hears silence, too; otherwise it is told where a turn ends.
+        """
+        dialect = self._agent.dialect
+        microphone = Microphone(dialect.rate, dialect.block, self._said, self._found, open=vad)
+        try:
+            if self._manner.greeting:
+                self.turns.begin("greeting")
+                self.turns.said(self._tape.seconds)
+                await self._answered(self._manner.greeting)
+            for number, source in enumerate(sources):
+                if self._agent.over.is_set() or self.concluded:
+                    return
+                await self._take_turn(microphone, source, last=number == len(sources) - 1, vad=vad)
+        finally:
+            await microphone.close()
+
+    async def close(self) -> None:
+        """Be silent; tell of turns that were not told of."""
+        self._measure()
+        if self._voice is not None:
+            await self._voice.close()
+        if self._mouth is not None:
+            await self._mouth.close()
+
+    # The user's side
+
+    async def _take_turn(self, microphone: Microphone, source: Source, *, last: bool, vad: bool) -> None:
+        match source:
+            case Audio():
+                self._live = source.live
+                self.turns.begin(source.label)
+                await self._gone_or(microphone.say(source.chunks))
+                if not vad:
+                    self.say(UtteranceEnd())
+            case Encoded():
+                self.turns.begin(source.label)
+                for part in source.parts:
+                    self.say(ListenFile(part, source.form))
+                self.say(UtteranceEnd())
+                self.turns.said(self._tape.seconds)
+            case Text():
+                event = Write(source.text, source.event, source.start)
+                if source.start or not source.event:
+                    self.turns.begin(f"text: {source.text[:40]}")
+                    self.turns.said(self._tape.seconds)
+                self.say(event)
+                self._tell_said(self.dialogue.wrote(event, self._tape.seconds))
+                if source.event and not source.start:
+                    return
+        if self._manner.interrupt is not None and not last:
+            await self._answered(self._manner.timeout, heard=self._manner.interrupt)
+        else:
+            await self._answered(self._manner.timeout)
+            self._measure()
+
+    async def _gone_or(self, work: Any) -> None:
+        """Some work, unless the agent is gone before."""
+        working = asyncio.ensure_future(work)
+        gone = asyncio.ensure_future(self._agent.over.wait())
+        try:
+            await asyncio.wait({working, gone}, return_when=asyncio.FIRST_COMPLETED)
+            if working.done():
+                working.result()
+        finally:
+            working.cancel()
+            gone.cancel()
+            await asyncio.gather(working, gone, return_exceptions=True)
+
+    def say(self, event: UserEvent) -> None:
+        """Say something to the agent, and keep what is no audio in the event log."""
+        if not isinstance(event, Listen | ListenFile):
+            self._note("user", event)
+        self._agent.say(event)
+
+    def _said(self, chunk: Chunk, at: float) -> None:
+        """The microphone said a block."""
+        self._tape.play(USER, chunk, at)
+        self.say(Listen(chunk))
+
+    def _found(self, boundary: Boundary, at: float) -> None:
+        """The user's speech begins or ends."""
+        seconds = self._tape.at(at)
+        turn = self.turns.current
+        if turn is None:
+            return
+        if not boundary.speech:
+            self.turns.said(seconds)
+        elif turn.said_from is None:
+            turn.said_from = seconds
+        elif self._live and turn.said_until is not None and seconds - turn.said_until > NEW_TURN:
+            self._measure()
+            self.turns.begin(turn.source, seconds)
+        self._changed.set()
+
+    # The agent's side
+
+    def hear(self, event: AgentEvent) -> None:
+        """The agent said something."""
+        now = self._loop.time()
+        self._heard_at = now
+        if isinstance(event, Speech | SpeechFile):
+            self.turns.heard(event, self._tape.at(now))
+            self.dialogue.take(event, self._tape.at(now))
+            if isinstance(event, Speech):
+                self._speak(event)
+            else:
+                self.encoded.append(event.data)
+            self._changed.set()
+            return
+        self._note("agent", event)
+        match event:
+            case SpeechStarted():
+                self.cut()
+            case SpeechDone() | TurnDone():
+                if self._voice is not None:
+                    self._voice.done()
+            case ToolCall(ours=True):
+                self._tell(Odd(f"the agent calls the tool {printable(event.name)}: nobody has it", self._session))
+                self._agent.refuse(event)
+            case Concluded():
+                self.concluded = True
+            case Fault():
+                where = f" ({printable(event.code)})" if event.code else ""
+                hint = f"; {printable(event.hint)}" if event.hint else ""
+                self._tell(Odd(f"the agent reports: {printable(event.message)}{where}{hint}", self._session))
+        self.turns.heard(event, self._tape.at(now))
+        said = self.dialogue.take(event, self._tape.at(now))
+        if said is not None:
+            self._tell_said(said)
+        self._changed.set()
+
+    def lost(self, ending: Ending) -> None:
+        """The connection is lost; what was not said until now will not be."""
+        if self._voice is not None:
+            self._voice.done()
+        self._tape.note("agent.lost", {"why": ending.message})
+
+    def cut(self) -> None:
+        """The user speaks into the answer: silence at once, and the agent is told what was heard of it."""
+        cuts = self._voice.cut() if self._voice is not None else []
+        if not cuts:
+            return
+        heard = sum(cut.heard for cut in cuts)
+        for cut in cuts:
+            self.dialogue.cut(cut.item, cut.heard)
+            if cut.item and cut.heard < cut.came:
+                self.say(Truncate(cut.item, cut.heard))
+        self.turns.interrupted(self._tape.seconds)
+        dropped = sum(cut.came for cut in cuts) - heard
+        self._tell(AgentInterrupted(self._session, round(heard, 3), round(dropped, 3), round(self._tape.seconds, 3)))
+
+    def _speak(self, speech: Speech) -> None:
+        if self._voice is None:
+            self._mouth = Mouth(speech.chunk.rate, _sent, self._played, lead=HEARD_LEAD, block=HEARD_BLOCK)
+            self._voice = AgentVoice(self._mouth, lambda _: self._changed.set())
+        self._voice.push(speech)
+
+    def _played(self, block: Block) -> None:
+        """A block of the agent's voice is heard."""
+        chunk = Chunk(block.chunk.pcm[: 2 * block.sound], block.chunk.rate)
+        self.turns.played(self._tape.at(block.plays_at), chunk.pcm, chunk.rate)
+        self._tape.play(AGENT, chunk, block.plays_at)
+        self._changed.set()
+
+    # Waiting
+
+    async def _answered(self, patience: float, heard: float | None = None) -> None:
+        """Wait for the end of the answer, or until it was heard for so long; give up where nothing comes any more."""
+        self._heard_at = max(self._heard_at, self._loop.time())
+        while not self._agent.over.is_set():
+            turn = self.turns.current
+            if turn is None:
+                return
+            until = self._until(turn, patience, heard)
+            self._changed.clear()
+            if not await wait_for(self._changed, max(0.0, until - self._loop.time())) and until <= self._loop.time():
+                return
+
+    def _until(self, turn: Turn, patience: float, heard: float | None) -> float:
+        """When to wait no longer, if nothing changes before."""
+        if heard is not None and turn.first_sound is not None:
+            return self._loop.time() + turn.first_sound + heard - self._tape.seconds
+        if self._voice is not None and self._voice.speaking:
+            return self._loop.time() + patience
+        if turn.ended is not None:
+            return max(self._heard_at, self._loop.time() - self._tape.seconds + turn.ended) + SETTLE
+        return self._heard_at + patience
+
+    def _measure(self) -> None:
+        """Tell of the turns that are over."""
+        for turn in self.turns.turns[self._measured :]:
+            self._tell(
+                TurnMeasured(
+                    self._session,
+                    turn.number,
+                    turn.source,
+                    turn.status,
+                    turn.reason,
+                    turn.interrupted,
+                    **turn.figures(),
+                )
+            )
+        self._measured = len(self.turns.turns)
+
+    def _tell_said(self, said: Said) -> None:
+        self._tell(SaidAloud(self._session, said.role, said.text, round(said.at, 3)))
+
+    def _note(self, who: str, event: UserEvent | AgentEvent) -> None:
+        """Keep an event in the log."""
+        kind = type(event).__struct_config__.tag
+        with suppress(TypeError, ValueError, RecursionError):
+            self._tape.note(f"{who}.{kind}", {k: v for k, v in msgspec.to_builtins(event).items() if k != "type"})
+
+
+async def _sent(_: Chunk) -> bool:
+    """Where the agent's voice goes: nowhere but into the recording."""
+    return True

@@ -1,0 +1,42 @@
+"""The door of a port: TLS where there is a certificate, and who is let in."""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Callable
+
+from websockets.http11 import Request
+
+from audiotap.net.door.admission import Admission, Refusal, Rules
+from audiotap.net.door.tls import Certificate
+
+
+class Door:
+    """Asked once per connection. `count` is given the kind of everybody who is not let in."""
+
+    def __init__(
+        self,
+        admission: Admission | None = None,
+        count: Callable[[str], None] = lambda _: None,
+        certificate: Certificate | None = None,
+    ) -> None:
+        self._count = count
+        self._admission = admission or Admission(Rules())
+        self._certificate = certificate
+
+    def take(self, sock: socket.socket) -> socket.socket:
+        """A connection as it is to be read and written. OSError when it is over already."""
+        sock.setblocking(False)
+        return sock if self._certificate is None else self._certificate.wrap(sock)
+
+    def refuses(self, request: Request) -> Refusal | None:
+        """Why a request is refused, which is counted; None for one that is admitted."""
+        refusal = self._admission.refuses(request.path, request.headers, time.time())
+        if refusal is not None:
+            self.refused(refusal)
+        return refusal
+
+    def refused(self, refusal: Refusal) -> None:
+        """Somebody is not let in."""
+        self._count(refusal.kind)

@@ -1,0 +1,356 @@
+"""Simulated bots: they dial any server, send what real bots send when real bots send it, and write down what they hear.
+
+Each behaviour's source is in docs/dialects/. The audio of a call is a function of media time, so that two runs send the
+same samples; what depends on the network (dropped messages) is written down as it happens.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+
+from audiotap.audio import SAMPLE_BYTES, Chunk, mix
+from audiotap.dialects import REGISTER
+from audiotap.dialects.base import Dialect, Side
+from audiotap.dialects.recall import Recall, participant
+from audiotap.errors import NobodyError, WireError
+from audiotap.events import MIXED, Event, Heard, Occurred, Pause, Speak
+from audiotap.naming import safe_name
+from audiotap.net.sim.line import Line, Retry
+from audiotap.net.sim.playback import Playback, Played
+from audiotap.net.tasks import wait_for
+from audiotap.text import without_path
+from audiotap.writing import WavWriter
+
+SPARSE = {"meet"}
+"""Platforms on which a participant's all-zero chunks are left out."""
+
+
+RETRIES = {"attendee": Retry(0.01, 10.0, 30), "recall": Retry(3.0, 3.0, 30)}
+CHUNK_SECONDS = {"attendee": 0.01, "recall": 0.2}
+
+
+class Voice(msgspec.Struct, frozen=True):
+    """A participant: S16LE at the script's rate from second 0 on, silence after it, nothing while muted."""
+
+    id: str
+    name: str
+    pcm: bytes
+    muted: tuple[tuple[float, float], ...] = ()
+
+    def speaks_at(self, at: float) -> bool:
+        return not any(begin <= at < end for begin, end in self.muted)
+
+
+class Script(msgspec.Struct, frozen=True):
+    """A call. Times are seconds of media time; `speed` lets it pass faster than the clock.
+
+    `mixed` and `separate` tell which streams are subscribed. `each` gives every participant a connection of its own
+    that closes on mute. `drops` are losses of all connections: (when, for how long nobody answers). `seconds` None
+    means until the longest voice ends, or with `loop` for ever.
+    """
+
+    provider: str
+    url: str
+    id: str
+    voices: tuple[Voice, ...]
+    rate: int = 16000
+    chunk: float | None = None
+    mixed: bool = True
+    separate: bool = True
+    each: bool = False
+    drops: tuple[tuple[float, float], ...] = ()
+    speed: float = 1.0
+    seconds: float | None = None
+    loop: bool = False
+    platform: str = "meet"
+    names: bool = False
+    sequence: bool = False
+    retry: Retry | None = None
+    record: Path | None = None
+
+
+class SentTrack(msgspec.Struct):
+    """What was really sent of a track; `first` is the media sample of its first chunk."""
+
+    track: str
+    first: int | None = None
+    samples: int = 0
+    messages: int = 0
+    dropped: int = 0
+    file: str | None = None
+
+
+class Outcome(msgspec.Struct):
+    """What became of a call; `played` are the stretches (from, to) in which the meeting heard the bot, in seconds."""
+
+    provider: str
+    session: str
+    url: str
+    seconds: float = 0.0
+    connections: int = 0
+    failed_tries: int = 0
+    gave_up: bool = False
+    sent: list[SentTrack] = []
+    received: dict[str, int] = {}
+    malformed: int = 0
+    pauses: list[tuple[float, float]] = []
+    played: list[tuple[float, float]] = []
+    played_seconds: float = 0.0
+    played_file: str | None = None
+    residue_lost: float = 0.0
+    unplayable: int = 0
+
+
+class SimulatedBot:
+    """A bot that plays a script to a server. `tell` is told in words what a user would want to know meanwhile."""
+
+    def __init__(self, script: Script, tell: Callable[[str], None] = lambda _: None) -> None:
+        self.outcome = Outcome(script.provider, script.id, script.url)
+        self._script = script
+        self._tell = tell
+        self._dialect: Dialect = REGISTER[script.provider](Side.THEIRS)
+        self._retry = script.retry or RETRIES[script.provider]
+        self._samples = round((script.chunk or CHUNK_SECONDS[script.provider]) * script.rate)
+        self._began = round(datetime.now(UTC).timestamp() * 1000) / 1000
+        self._recall = self._dialect if isinstance(self._dialect, Recall) else None
+        if self._recall is not None:
+            self._recall.began = self._began
+        self._lines: dict[str, Line] = {}
+        self._every_line: list[Line] = []
+        self._tracks: dict[str, SentTrack] = {}
+        self._files: dict[str, WavWriter] = {}
+        self._sequences: dict[str, int] = {}
+        self._open: set[str] = set()
+        self._playback = Playback(script.platform)
+        self._arrived = asyncio.Event()
+        self._clock = 0.0
+
+    async def run(self, until: asyncio.Event | None = None) -> Outcome:
+        """Play the script, or until the event is set. NobodyError when no server ever answered."""
+        playing = asyncio.create_task(self._play_out(), name="playback")
+        try:
+            await self._call(until or asyncio.Event())
+        finally:
+            await asyncio.gather(*(line.close() for line in self._lines.values()))
+            playing.cancel()
+            await asyncio.gather(playing, return_exceptions=True)
+            self._finish()
+        if not self.outcome.connections:
+            raise NobodyError(f"nobody answered at {without_path(self._script.url)}", "is the server running there?")
+        return self.outcome
+
+    # What the bot sends
+
+    async def _call(self, until: asyncio.Event) -> None:
+        loop = asyncio.get_running_loop()
+        self._clock = loop.time()
+        total = self._total()
+        drops = sorted(self._script.drops)
+        await self._greet()
+        began = loop.time()
+        number = 0
+        while (total is None or number * self._samples < total) and not until.is_set() and not self._gave_up:
+            at = number * self._samples / self._script.rate
+            await _sleep_until(began + at / self._script.speed)
+            while drops and at >= drops[0][0]:
+                away = drops.pop(0)[1]
+                for line in self._lines.values():
+                    line.drop(away)
+            await self._tick(number, at)
+            number += 1
+        self.outcome.seconds = number * self._samples / self._script.rate
+        for voice in self._script.voices:
+            await self._occur("participant_events.leave", voice, self.outcome.seconds)
+
+    def _total(self) -> int | None:
+        """Samples of the whole call; None is for ever."""
+        if self._script.seconds is not None:
+            return round(self._script.seconds * self._script.rate)
+        if self._script.loop:
+            return None
+        return max((len(voice.pcm) // SAMPLE_BYTES for voice in self._script.voices), default=0)
+
+    async def _tick(self, number: int, at: float) -> None:
+        """Send one chunk of every stream."""
+        start = number * self._samples
+        heard: dict[str, bytes] = {}
+        for voice in self._script.voices:
+            speaks = voice.speaks_at(at)
+            if speaks:
+                heard[voice.id] = self._slice(voice, start)
+            await self._mute(voice, speaks=speaks)
+        silence = bytes(self._samples * SAMPLE_BYTES)
+        if self._script.mixed:
+            await self._send(MIXED, None, mix(list(heard.values())) if heard else silence, start, at)
+        if not self._script.separate:
+            return
+        sparse = self._recall is None and self._script.platform in SPARSE
+        for voice in self._script.voices:
+            pcm = heard.get(voice.id)
+            if pcm is not None and not (sparse and pcm == silence):
+                await self._send(voice.id, voice.name, pcm, start, at)
+
+    def _slice(self, voice: Voice, start: int) -> bytes:
+        size = self._samples * SAMPLE_BYTES
+        begin = start * SAMPLE_BYTES
+        if self._script.loop and voice.pcm:
+            begin %= len(voice.pcm)
+        pcm = voice.pcm[begin : begin + size]
+        return pcm + bytes(size - len(pcm))
+
+    async def _send(self, track: str, name: str | None, pcm: bytes, start: int, at: float) -> None:
+        told = name if self._script.names or self._recall is not None else None
+        base = self._began if self._recall is None else 0.0
+        sequence = None
+        if self._script.sequence:
+            sequence = self._sequences[track] = self._sequences.get(track, 0) + 1
+        bot = f"bot-{self._script.id}" if self._recall is not None else None
+        chunk = Chunk(pcm, self._script.rate)
+        event = Heard(self._script.id, track, chunk, base + at, told, bot, sequence)
+        line = self._line(track)
+        sent = True
+        for wire in self._dialect.encode(event):
+            sent = await line.send(wire) and sent
+        self._count(track, pcm, start, sent=sent)
+
+    def _count(self, track: str, pcm: bytes, start: int, *, sent: bool) -> None:
+        counts = self._tracks.setdefault(track, SentTrack(track))
+        if not sent:
+            counts.dropped += 1
+            return
+        counts.first = start if counts.first is None else counts.first
+        counts.messages += 1
+        counts.samples = start + self._samples
+        file = self._file(track, f"sent_{safe_name(track)}", self._script.rate)
+        if file is not None:
+            file.write(start, pcm)
+
+    def _line(self, track: str) -> Line:
+        key = track if self._script.each and track != MIXED else ""
+        line = self._lines.get(key)
+        if line is None:
+            line = self._lines[key] = Line(self._script.url, self._retry, self._receive, self._tell)
+            self._every_line.append(line)
+        return line
+
+    @property
+    def _gave_up(self) -> bool:
+        return any(line.gave_up for line in self._every_line)
+
+    # Recall's ways: it dials when recording begins, tells who is there, and may connect participants one by one
+
+    async def _greet(self) -> None:
+        if self._recall is None:
+            return
+        await self._line(MIXED).settle()
+        for voice in self._script.voices:
+            await self._occur("participant_events.join", voice, 0.0)
+
+    async def _mute(self, voice: Voice, *, speaks: bool) -> None:
+        """Where participants have connections of their own, muting closes it and unmuting dials."""
+        if speaks == (voice.id in self._open):
+            return
+        (self._open.add if speaks else self._open.discard)(voice.id)
+        if self._recall is None or not (self._script.separate and self._script.each):
+            return
+        if speaks:
+            await self._line(voice.id).settle()
+        elif voice.id in self._lines:
+            await self._lines.pop(voice.id).close()
+
+    async def _occur(self, kind: str, voice: Voice, at: float) -> None:
+        if self._recall is None:
+            return
+        data = {
+            "participant": participant(voice.id, voice.name),
+            "timestamp": self._recall.timestamp(at),
+            "data": None,
+        }
+        event = Occurred(self._script.id, kind, data, at, f"bot-{self._script.id}")
+        for wire in self._dialect.encode(event):
+            await self._line(MIXED).send(wire)
+
+    # What the bot is told
+
+    def _receive(self, wire: str | bytes) -> None:
+        try:
+            events = self._dialect.decode(wire)
+        except WireError:
+            self.outcome.malformed += 1
+            return
+        for event in events:
+            self._obey(event)
+
+    def _obey(self, event: Event) -> None:
+        now = asyncio.get_running_loop().time()
+        kind = type(event).__name__.lower()
+        self.outcome.received[kind] = self.outcome.received.get(kind, 0) + 1
+        match event:
+            case Speak(chunk):
+                self._playback.add(chunk, now)
+            case Pause(seconds):
+                self.outcome.pauses.append((round(now - self._clock, 3), seconds))
+                self._playback.pause(event, now)
+        self._arrived.set()
+
+    async def _play_out(self) -> None:
+        """Hand pieces to the meeting as the bot's own thread does."""
+        loop = asyncio.get_running_loop()
+        while True:
+            played, ask_at = self._playback.poll(loop.time())
+            if played is not None:
+                self._hear(played)
+                continue
+            self._arrived.clear()
+            await wait_for(self._arrived, None if ask_at is None else max(0.0, ask_at - loop.time()))
+
+    def _hear(self, played: Played) -> None:
+        at = played.at - self._clock
+        end = at + played.chunk.seconds
+        self.outcome.played_seconds += played.chunk.seconds
+        runs = self.outcome.played
+        if runs and at - runs[-1][1] < 0.001:
+            runs[-1] = (runs[-1][0], end)
+        else:
+            runs.append((at, end))
+        file = self._file("", "played", played.chunk.rate)
+        if file is not None:
+            file.write(max(file.samples, round(at * played.chunk.rate)), played.chunk.pcm)
+
+    def _file(self, key: str, name: str, rate: int) -> WavWriter | None:
+        """The file of a track, made in the record folder at its first samples; None where nothing is to be kept."""
+        file = self._files.get(key)
+        if file is None and self._script.record is not None:
+            self._script.record.mkdir(parents=True, exist_ok=True)
+            path = self._script.record / f"{name}.wav"
+            path.unlink(missing_ok=True)
+            file = self._files[key] = WavWriter(path, rate)
+        return file
+
+    def _finish(self) -> None:
+        """Sum up: the outcome is complete after this."""
+        self.outcome.connections = sum(line.connections for line in self._every_line)
+        self.outcome.failed_tries = sum(line.failed_tries for line in self._every_line)
+        self.outcome.gave_up = self._gave_up
+        self._playback.finish()
+        self.outcome.residue_lost = round(self._playback.lost, 6)
+        self.outcome.unplayable = self._playback.unplayable
+        self.outcome.played = [(round(a, 3), round(b, 3)) for a, b in self.outcome.played]
+        self.outcome.played_seconds = round(self.outcome.played_seconds, 6)
+        for key, file in self._files.items():
+            file.close()
+            if key:
+                self._tracks[key].file = str(file.path)
+            else:
+                self.outcome.played_file = str(file.path)
+        self.outcome.sent = list(self._tracks.values())
+
+
+async def _sleep_until(due: float) -> None:
+    delay = due - asyncio.get_running_loop().time()
+    await asyncio.sleep(max(0.0, delay))

@@ -1,0 +1,128 @@
+"""Turns of a conversation, measured: from the end of what the user said to the first sound of the answer.
+
+All times are seconds on the conversation's time line, on our own clock: the user's audio lies where it was spoken in
+real time, the agent's where it would be heard if each piece were played as soon as it is there and the one before it is
+over. What was not seen is None, never 0.
+"""
+
+from __future__ import annotations
+
+import math
+
+import msgspec
+
+from audiotap.agent_events import AgentEvent, Speech, SpeechFile, SpeechStopped, Transcript, TurnDone
+from audiotap.endpointing import THRESHOLD, first_loud
+
+CANCELLED = "cancelled"
+
+
+class Turn(msgspec.Struct):
+    """One turn: what the user said, and how the agent answered it.
+
+    `said_until` is the end of the user's speech in the audio that we sent; `first_byte` when the first of the answer's
+    audio (or text, where it answers in text) came; `first_sound` when the first of it that isn't silence is heard;
+    `server_stopped` when the agent told that the user's speech is over, `server_byte` the first audio after that.
+    """
+
+    number: int
+    source: str
+    said_from: float | None = None
+    said_until: float | None = None
+    server_stopped: float | None = None
+    server_byte: float | None = None
+    first_byte: float | None = None
+    first_sound: float | None = None
+    ended: float | None = None
+    status: str = "missing"
+    reason: str = ""
+    interrupted: bool = False
+
+    @property
+    def answered(self) -> bool:
+        return self.first_byte is not None
+
+    def figures(self) -> dict[str, float | None]:
+        """Seconds from the end of the user's speech to the first sound and the first byte; by the agent's own word for
+        that end to its first byte; and how long the answer took.
+        """
+        return {
+            "response": _between(self.said_until, self.first_sound),
+            "first_byte": _between(self.said_until, self.first_byte),
+            "server": _between(self.server_stopped, self.server_byte),
+            "answer": _between(self.first_byte, self.ended),
+        }
+
+
+class Turns:
+    """The turns of one conversation, each begun by the user; `in_text` if the agent answers in text."""
+
+    def __init__(self, *, in_text: bool = False, threshold: float = THRESHOLD) -> None:
+        self.turns: list[Turn] = []
+        self._in_text = in_text
+        self._threshold = threshold
+
+    @property
+    def current(self) -> Turn | None:
+        return self.turns[-1] if self.turns else None
+
+    def begin(self, source: str, said_from: float | None = None) -> Turn:
+        """The user begins to say something."""
+        self.turns.append(Turn(len(self.turns) + 1, source, said_from))
+        return self.turns[-1]
+
+    def said(self, until: float) -> None:
+        """The user's speech ended at this time. What came of an answer before that was not an answer to all of it."""
+        turn = self.current
+        if turn is None:
+            return
+        turn.said_until = until
+        if turn.first_byte is not None and turn.first_byte < until:
+            turn.first_byte = turn.first_sound = None
+        if turn.server_stopped is not None and turn.server_stopped < until:
+            turn.server_stopped = turn.server_byte = None
+        if turn.ended is not None and turn.ended < until:
+            turn.ended = None
+            turn.status, turn.reason = "missing", ""
+
+    def heard(self, event: AgentEvent, now: float) -> None:
+        """The agent said something."""
+        turn = self.current
+        if turn is None:
+            return
+        match event:
+            case SpeechStopped():
+                turn.server_stopped, turn.server_byte = now, None
+            case Speech() | SpeechFile():
+                self._came(turn, now)
+            case Transcript(role="agent") if event.text and self._in_text:
+                self._came(turn, now)
+            case TurnDone(pending=False) if not (event.status == CANCELLED and turn.first_byte is None):
+                turn.ended, turn.status, turn.reason = now, event.status, event.reason
+
+    def interrupted(self, now: float) -> None:
+        """The user speaks into the answer that is heard."""
+        for turn in self.turns[-2:]:
+            if turn.first_byte is not None and turn.ended is None:
+                turn.interrupted, turn.ended, turn.status = True, now, CANCELLED
+
+    def played(self, plays_at: float, pcm: bytes, rate: int) -> None:
+        """Agent's audio is heard from `plays_at` on."""
+        turn = self.current
+        if turn is None or turn.first_sound is not None or turn.said_until is None or turn.first_byte is None:
+            return
+        at = first_loud(pcm, rate, self._threshold)
+        if at is not None and plays_at + at / rate >= turn.said_until:
+            turn.first_sound = plays_at + at / rate
+
+    def _came(self, turn: Turn, now: float) -> None:
+        if turn.first_byte is None and now >= (turn.said_until if turn.said_until is not None else math.inf):
+            turn.first_byte = now
+        if turn.server_stopped is not None and turn.server_byte is None:
+            turn.server_byte = now
+        if turn.status == "missing":
+            turn.status = "answering"
+
+
+def _between(start: float | None, end: float | None) -> float | None:
+    return round(end - start, 4) if start is not None and end is not None else None
