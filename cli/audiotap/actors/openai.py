@@ -68,10 +68,13 @@ class OpenAIActor:
 
     name: ClassVar[str] = "openai"
     paths: ClassVar[str] = r"/v1/realtime"
+    delta: ClassVar[float] = 0.1
+    renews: ClassVar[bool] = True
     tools: bool = True
 
     def __init__(self, script: Script) -> None:
         self.script = script
+        self.greeting = script.greeting
         self.dialect: Realtime = self._dialect(beta=BETA in script.options)
         self.hears = True
         self.vad = True
