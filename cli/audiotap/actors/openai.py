@@ -107,6 +107,7 @@ class OpenAIActor:
         return not self.script.key or hmac.compare_digest(shown.encode(), self.script.key.encode())
 
     def _turn_away(self, code: int, why: str, text: str) -> None:
+        self.hears = False
         self._turned_away = (Fault(why, text), HangUp(code, f"invalid_request_error.{why}"))
 
     def subprotocol(self, offered: Sequence[str]) -> str | None:
@@ -283,6 +284,7 @@ class BotifyActor(OpenAIActor):
         """It sets up the agent itself; what it can't do, it says only before it drops the connection."""
         if SETUP_FAILS in self.script.options:
             why = "Cannot connect to Azure OpenAI Realtime API: 401, message='Invalid response status'"
+            self.hears = False
             return [Fault("internal_error", why), HangUp(1006)]
         search = {"type": "function", "name": SEARCH, "description": "Search the knowledge base for information"}
         own = {

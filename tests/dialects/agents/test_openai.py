@@ -256,7 +256,7 @@ def test_botify_is_dialled_without_a_key() -> None:
 @pytest.mark.parametrize(
     ("flavour", "account", "settings", "hint"),
     [
-        (OpenAI, Account(), MODEL, "--key"),
+        (OpenAI, Account(), MODEL, "OPENAI_API_KEY"),
         (OpenAI, Account("k"), AgentSettings(), "--model"),
         (OpenAI, Account("k", "ftp://h"), MODEL, "wss://"),
         (OpenAI, Account("k", "wss://[h"), MODEL, "wss://"),
@@ -265,11 +265,13 @@ def test_botify_is_dialled_without_a_key() -> None:
         (OpenAI, Account("k"), AgentSettings(model="m", rate=16000), "resampled"),
         (OpenAI, Account("k"), AgentSettings(model="m", language="de"), "--transcribe"),
         (Azure, Account("k"), MODEL, "--url"),
-        (Azure, Account(organization="r"), MODEL, "--key"),
+        (Azure, Account(organization="r"), MODEL, "AZURE_OPENAI_API_KEY"),
         (Azure, Account("k", organization="r"), AgentSettings(), "--model"),
         (Azure, Account("k", "https://r/openai/v1", version="1"), MODEL, "version"),
         (Azure, Account("k", "wss://r/openai/v1/realtime?model=m&api-version=1"), MODEL, "version"),
         (Botify, Account(), AgentSettings(), "--url"),
+        (OpenAI, Account("k"), AgentSettings(model="m", options=frozenset({"bearer"})), "beta"),
+        (Botify, Account("", "ws://h"), AgentSettings(options=frozenset({"data"})), "data-field"),
     ],
 )
 def test_what_is_missing_is_named(

@@ -19,7 +19,11 @@ from audiotap.dialects.base import Side
 from audiotap.errors import WireError
 
 DEADLINE = 20.0
-NEEDED = {"amigo": AgentSettings(service="service")}
+NEEDED = {
+    "amigo": AgentSettings(service="service"),
+    "openai": AgentSettings(model="model"),
+    "azure": AgentSettings(model="deployment"),
+}
 """What a vendor's dialect has to be told."""
 T = TypeVar("T")
 

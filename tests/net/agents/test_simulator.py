@@ -51,6 +51,8 @@ Kind = tuple[type[Actor], type[AgentDialect]]
 PARROT: Kind = (Parrot, ParrotDialect)
 KINDS: dict[str, Kind] = {"parrot": PARROT} | {name: (actor, AGENTS[name]) for name, actor in ACTORS.items()}
 every_agent = pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
+WITH_KEYS = {name: kind for name, kind in KINDS.items() if name != "botify"}
+"""Botify asks nobody for one."""
 
 
 class Told(list[reports.Report]):
@@ -134,7 +136,7 @@ async def test_an_interruption(kind: Kind) -> None:
     assert 0 < stopped.sent < 2.0
 
 
-@every_agent
+@pytest.mark.parametrize("kind", WITH_KEYS.values(), ids=WITH_KEYS)
 async def test_a_key(kind: Kind) -> None:
     """Where a key is asked for, another one is refused: by a status, or by a close code, and never told."""
     async with playing(kind, script=Script(key="right")) as (simulator, told):

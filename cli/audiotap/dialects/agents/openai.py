@@ -13,7 +13,7 @@ import msgspec
 
 from audiotap.dialects.agents import realtime
 from audiotap.dialects.agents.base import Account, Address, AgentSettings, Ending, Memory
-from audiotap.dialects.agents.realtime_client import FATAL, NO_MEMORY, USUAL, Realtime
+from audiotap.dialects.agents.realtime_client import BETA, FATAL, NO_MEMORY, USUAL, Realtime
 from audiotap.dialects.agents.realtime_server import Server
 from audiotap.dialects.base import Side, lenient
 from audiotap.errors import UsageError
@@ -32,9 +32,9 @@ class OpenAI(Realtime):
 
     @classmethod
     def address(cls, account: Account, settings: AgentSettings) -> Address:
-        _check(settings)
+        _check(settings, cls.switches)
         if not account.url and not account.key:
-            raise UsageError("OpenAI wants a key", "Give it with --key, or a server of your own with --url.")
+            raise UsageError("OpenAI wants a key", "Set OPENAI_API_KEY, or name a server of your own with --url.")
         url = _url(account.url or "wss://api.openai.com", cls.path)
         if not url.query:
             if not account.url and not settings.model:
@@ -49,15 +49,17 @@ class Azure(Realtime):
     name: ClassVar[str] = "azure"
     path: ClassVar[str] = "/openai/v1/realtime"
     preview: ClassVar[str] = "/openai/realtime"
+    switches: ClassVar[frozenset[str]] = frozenset({BETA, BEARER})
 
     @classmethod
     def address(cls, account: Account, settings: AgentSettings) -> Address:
-        _check(settings)
+        _check(settings, cls.switches)
         where = account.url or (f"wss://{account.organization}.openai.azure.com" if account.organization else "")
         if not where:
             raise UsageError("Azure has to be told where your resource is", "Give --url https://NAME.openai.azure.com.")
         if not account.key:
-            raise UsageError("Azure wants a key", "Give it with --key; for an Entra token, with --option bearer.")
+            hint = "Set AZURE_OPENAI_API_KEY; with --option bearer it is an Entra token."
+            raise UsageError("Azure wants a key", hint)
         url = _url(where, cls.preview if account.version else cls.path)
         versioned = bool(account.version or "api-version" in parse_qs(url.query))
         if versioned and "/v1/" in url.path:
@@ -83,6 +85,7 @@ class Botify(Realtime):
     path: ClassVar[str] = "/realtime"
     plain: ClassVar[bool] = True
     tools: ClassVar[bool] = False
+    switches: ClassVar[frozenset[str]] = frozenset({BETA, DATA_FIELD})
 
     def __init__(self, side: Side, settings: AgentSettings = USUAL, memory: Memory = NO_MEMORY) -> None:
         super().__init__(side, settings, memory)
@@ -94,7 +97,7 @@ class Botify(Realtime):
     @classmethod
     def address(cls, account: Account, settings: AgentSettings) -> Address:
         """It asks for no key, so none is shown."""
-        _check(settings)
+        _check(settings, cls.switches)
         if not account.url:
             raise UsageError("Botify has to be told where it runs", "Give --url, such as http://localhost:8080.")
         return Address(_url(account.url, cls.path).geturl())
@@ -144,7 +147,9 @@ def botify_info(body: str) -> BotifyInfo:
     return lenient(_INFO, body)
 
 
-def _check(settings: AgentSettings) -> None:
+def _check(settings: AgentSettings, switches: frozenset[str]) -> None:
+    for option in sorted(settings.options - switches):
+        raise UsageError(f"there is no option {option!r} here", f"There is {', '.join(sorted(switches))}.")
     if settings.form != "pcm":
         raise UsageError(f"the Realtime API does not speak {settings.form}", "Leave the format out: it speaks PCM.")
     if {settings.rate, settings.output_rate} - {0, realtime.RATE}:

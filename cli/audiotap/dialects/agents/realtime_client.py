@@ -82,6 +82,8 @@ class Realtime(AgentDialect):
     """Whether nothing is set that the user did not set."""
     tools: ClassVar[bool] = True
     """Whether its calls are ours to answer."""
+    switches: ClassVar[frozenset[str]] = frozenset({BETA})
+    """The options that it has."""
 
     def __init__(self, side: Side, settings: AgentSettings = USUAL, memory: Memory = NO_MEMORY) -> None:
         self.side = side
