@@ -150,6 +150,14 @@ def test_our_own_address_is_let_in() -> None:
     assert configured.wire["model"] == "gpt-realtime-2.1"
 
 
+@pytest.mark.parametrize("server", [OpenAIActor, BotifyActor])
+def test_each_session_has_an_id_of_its_own(server: type[OpenAIActor]) -> None:
+    """Among those of one simulator, whose connections have one script."""
+    script = Script()
+    met = [server(script).opened(0.0)[0] for _ in range(2)] + [server(Script()).opened(0.0)[0]]
+    assert met == [Met("sess_000001"), Met("sess_000002"), Met("sess_000001")]
+
+
 def test_a_browsers_key_is_let_in() -> None:
     """It comes as a subprotocol; the one that's chosen has no key in it."""
     server = OpenAIActor(Script(key="k"))

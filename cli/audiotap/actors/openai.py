@@ -116,7 +116,12 @@ class OpenAIActor:
     def opened(self, now: float) -> list[Act]:  # noqa: ARG002 - an actor's signature
         if self._turned_away is not None:
             return [*self._turned_away]
-        return [Met()]
+        return [self._met()]
+
+    def _met(self) -> Met:
+        """The sessions of one simulator have different ids."""
+        number = self.script.shared[self.name] = self.script.shared.get(self.name, 0) + 1
+        return Met(f"sess_{number:06}")
 
     def tick(self, now: float) -> list[Act]:
         if not self.script.limits or now < SESSION_SECONDS:
@@ -293,7 +298,7 @@ class BotifyActor(OpenAIActor):
             "turn_detection": {"type": "server_vad", "threshold": 0.2, "silence_duration_ms": 500},
             "tools": [search],
         }
-        return [Met(), Configured(wire=laid_over(self.dialect.server.session, own))]
+        return [self._met(), Configured(wire=laid_over(self.dialect.server.session, own))]
 
     def tick(self, now: float) -> list[Act]:
         """The end of the way to Azure: nothing is told, nothing is heard any more."""

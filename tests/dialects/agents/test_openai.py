@@ -49,7 +49,7 @@ from audiotap.agent_events import (
 from audiotap.audio import Chunk
 from audiotap.dialects.agents import AGENTS
 from audiotap.dialects.agents.base import Account, AgentSettings, Ending, Memory, Said
-from audiotap.dialects.agents.openai import Azure, Botify, OpenAI, botify_info
+from audiotap.dialects.agents.openai import USUAL_MODEL, Azure, Botify, OpenAI, botify_info
 from audiotap.dialects.agents.realtime_client import MOST_CALLS, MOST_ITEMS, Realtime
 from audiotap.dialects.base import Side
 from audiotap.errors import Exit, UnspokenError, UsageError, WireError
@@ -209,7 +209,8 @@ def test_the_seeds_append_is_botifys_own() -> None:
 @pytest.mark.parametrize(
     ("account", "settings", "url"),
     [
-        (Account("k"), MODEL, "wss://api.openai.com/v1/realtime?model=gpt-realtime-2.1"),
+        (Account("k"), AgentSettings(model="m&1"), "wss://api.openai.com/v1/realtime?model=m%261"),
+        (Account("k"), AgentSettings(), f"wss://api.openai.com/v1/realtime?model={USUAL_MODEL}"),
         (Account("k", "http://localhost:80"), MODEL, "ws://localhost:80/v1/realtime?model=gpt-realtime-2.1"),
         (Account("", "ws://h/v1"), AgentSettings(), "ws://h/v1/realtime"),
         (Account("", "https://h/team/realtime/"), AgentSettings(), "wss://h/team/realtime/"),
@@ -257,7 +258,6 @@ def test_botify_is_dialled_without_a_key() -> None:
     ("flavour", "account", "settings", "hint"),
     [
         (OpenAI, Account(), MODEL, "OPENAI_API_KEY"),
-        (OpenAI, Account("k"), AgentSettings(), "--model"),
         (OpenAI, Account("k", "ftp://h"), MODEL, "wss://"),
         (OpenAI, Account("k", "wss://[h"), MODEL, "wss://"),
         (OpenAI, Account("k", "wss://h:port"), MODEL, "wss://"),
@@ -270,7 +270,7 @@ def test_botify_is_dialled_without_a_key() -> None:
         (Azure, Account("k", "https://r/openai/v1", version="1"), MODEL, "version"),
         (Azure, Account("k", "wss://r/openai/v1/realtime?model=m&api-version=1"), MODEL, "version"),
         (Botify, Account(), AgentSettings(), "--url"),
-        (OpenAI, Account("k"), AgentSettings(model="m", options=frozenset({"bearer"})), "beta"),
+        (OpenAI, Account("k"), AgentSettings(options=frozenset({"bearer"})), "beta"),
         (Botify, Account("", "ws://h"), AgentSettings(options=frozenset({"data"})), "data-field"),
     ],
 )

@@ -18,6 +18,8 @@ from audiotap.dialects.agents.realtime_server import Server
 from audiotap.dialects.base import Side, lenient
 from audiotap.errors import UsageError
 
+USUAL_MODEL = "gpt-realtime-2.1"
+"""OpenAI's model where none is named; its API wants one in the address."""
 BEARER = "bearer"
 DATA_FIELD = "data-field"
 INTERNAL = "internal_error"
@@ -37,9 +39,7 @@ class OpenAI(Realtime):
             raise UsageError("OpenAI wants a key", "Set OPENAI_API_KEY, or name a server of your own with --url.")
         url = _url(account.url or "wss://api.openai.com", cls.path)
         if not url.query:
-            if not account.url and not settings.model:
-                raise UsageError("OpenAI has to be told a model", "Name one, such as --model gpt-realtime-2.1.")
-            url = url._replace(query=_query(model=settings.model))
+            url = url._replace(query=_query(model=settings.model or ("" if account.url else USUAL_MODEL)))
         return Address(url.geturl(), {"Authorization": f"Bearer {account.key}"} if account.key else {})
 
 
