@@ -63,7 +63,7 @@ _GA_ONLY = frozenset({"type", "output_modalities", "audio", "max_output_tokens"}
 _KINDS = {False: ("output_modalities", (["text"], ["audio"])), True: ("modalities", (["text"], ["audio", "text"]))}
 
 
-class OpenAIServer:
+class OpenAIActor:
     """OpenAI's own: a key, a model in the address, and no beta; with the option `beta` it is one of the older days."""
 
     name: ClassVar[str] = "openai"
@@ -107,6 +107,7 @@ class OpenAIServer:
         return not self.script.key or hmac.compare_digest(shown.encode(), self.script.key.encode())
 
     def _turn_away(self, code: int, why: str, text: str) -> None:
+        self.hears = False
         self._turned_away = (Fault(why, text), HangUp(code, f"invalid_request_error.{why}"))
 
     def subprotocol(self, offered: Sequence[str]) -> str | None:
@@ -115,7 +116,12 @@ class OpenAIServer:
     def opened(self, now: float) -> list[Act]:  # noqa: ARG002 - an actor's signature
         if self._turned_away is not None:
             return [*self._turned_away]
-        return [Met()]
+        return [self._met()]
+
+    def _met(self) -> Met:
+        """The sessions of one simulator have different ids."""
+        number = self.script.shared[self.name] = self.script.shared.get(self.name, 0) + 1
+        return Met(f"sess_{number:06}")
 
     def tick(self, now: float) -> list[Act]:
         if not self.script.limits or now < SESSION_SECONDS:
@@ -194,6 +200,8 @@ class OpenAIServer:
         match kind:
             case realtime.CREATE_ITEM:
                 act = Told(realtime.ITEM_ADDED, {})
+                if "type" not in server.created:
+                    act = Fault("missing_required_parameter", "Missing required parameter: 'item.type'.", fatal=False)
             case realtime.COMMIT:
                 act = self._commit()
             case realtime.CLEAR:
@@ -227,7 +235,7 @@ class OpenAIServer:
         return Fault(f"item_{word}_invalid_item_id", text, fatal=False)
 
 
-class AzureServer(OpenAIServer):
+class AzureActor(OpenAIActor):
     """Azure's: GA without a version in the address, or the preview with one, in the beta's shape."""
 
     name: ClassVar[str] = "azure"
@@ -254,7 +262,7 @@ class AzureServer(OpenAIServer):
         return None
 
 
-class BotifyServer(OpenAIServer):
+class BotifyActor(OpenAIActor):
     """Botify's proxy: it lets in anybody, tells errors in its own words, answers its agent's calls, and goes quiet.
 
     Options: with `setup-fails` it can't reach Azure; with `upstream-ends` Azure ends the session after 5 s, untold.
@@ -281,6 +289,7 @@ class BotifyServer(OpenAIServer):
         """It sets up the agent itself; what it can't do, it says only before it drops the connection."""
         if SETUP_FAILS in self.script.options:
             why = "Cannot connect to Azure OpenAI Realtime API: 401, message='Invalid response status'"
+            self.hears = False
             return [Fault("internal_error", why), HangUp(1006)]
         search = {"type": "function", "name": SEARCH, "description": "Search the knowledge base for information"}
         own = {
@@ -289,7 +298,7 @@ class BotifyServer(OpenAIServer):
             "turn_detection": {"type": "server_vad", "threshold": 0.2, "silence_duration_ms": 500},
             "tools": [search],
         }
-        return [Met(), Configured(wire=laid_over(self.dialect.server.session, own))]
+        return [self._met(), Configured(wire=laid_over(self.dialect.server.session, own))]
 
     def tick(self, now: float) -> list[Act]:
         """The end of the way to Azure: nothing is told, nothing is heard any more."""

@@ -55,6 +55,8 @@ Kind = tuple[type[Actor], type[AgentDialect]]
 PARROT: Kind = (Parrot, ParrotDialect)
 KINDS: dict[str, Kind] = {"parrot": PARROT} | {name: (actor, AGENTS[name]) for name, actor in ACTORS.items()}
 every_agent = pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
+WITH_KEYS = {name: kind for name, kind in KINDS.items() if name != "botify"}
+"""Botify asks nobody for one."""
 
 
 class Told(list[reports.Report]):

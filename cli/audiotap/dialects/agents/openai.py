@@ -13,11 +13,13 @@ import msgspec
 
 from audiotap.dialects.agents import realtime
 from audiotap.dialects.agents.base import Account, Address, AgentSettings, Ending, Memory
-from audiotap.dialects.agents.realtime_client import FATAL, NO_MEMORY, USUAL, Realtime
+from audiotap.dialects.agents.realtime_client import BETA, FATAL, NO_MEMORY, USUAL, Realtime
 from audiotap.dialects.agents.realtime_server import Server
 from audiotap.dialects.base import Side, lenient
 from audiotap.errors import UsageError
 
+USUAL_MODEL = "gpt-realtime-2.1"
+"""OpenAI's model where none is named; its API wants one in the address."""
 BEARER = "bearer"
 DATA_FIELD = "data-field"
 INTERNAL = "internal_error"
@@ -32,14 +34,12 @@ class OpenAI(Realtime):
 
     @classmethod
     def address(cls, account: Account, settings: AgentSettings) -> Address:
-        _check(settings)
+        _check(settings, cls.switches)
         if not account.url and not account.key:
             raise UsageError("OpenAI wants a key", "set OPENAI_API_KEY, or name a server of your own with --url")
         url = _url(account.url or "wss://api.openai.com", cls.path)
         if not url.query:
-            if not account.url and not settings.model:
-                raise UsageError("OpenAI has to be told a model", "name one, such as --model gpt-realtime-2.1")
-            url = url._replace(query=_query(model=settings.model))
+            url = url._replace(query=_query(model=settings.model or ("" if account.url else USUAL_MODEL)))
         return Address(url.geturl(), {"Authorization": f"Bearer {account.key}"} if account.key else {})
 
 
@@ -49,10 +49,11 @@ class Azure(Realtime):
     name: ClassVar[str] = "azure"
     path: ClassVar[str] = "/openai/v1/realtime"
     preview: ClassVar[str] = "/openai/realtime"
+    switches: ClassVar[frozenset[str]] = frozenset({BETA, BEARER})
 
     @classmethod
     def address(cls, account: Account, settings: AgentSettings) -> Address:
-        _check(settings)
+        _check(settings, cls.switches)
         where = account.url or (f"wss://{account.organization}.openai.azure.com" if account.organization else "")
         if not where:
             raise UsageError(
@@ -85,6 +86,7 @@ class Botify(Realtime):
     path: ClassVar[str] = "/realtime"
     plain: ClassVar[bool] = True
     tools: ClassVar[bool] = False
+    switches: ClassVar[frozenset[str]] = frozenset({BETA, DATA_FIELD})
 
     def __init__(self, side: Side, settings: AgentSettings = USUAL, memory: Memory = NO_MEMORY) -> None:
         super().__init__(side, settings, memory)
@@ -96,7 +98,7 @@ class Botify(Realtime):
     @classmethod
     def address(cls, account: Account, settings: AgentSettings) -> Address:
         """It asks for no key, so none is shown."""
-        _check(settings)
+        _check(settings, cls.switches)
         if not account.url:
             raise UsageError("Botify has to be told where it runs", "name it: --url http://localhost:8080")
         return Address(_url(account.url, cls.path).geturl())
@@ -146,7 +148,9 @@ def botify_info(body: str) -> BotifyInfo:
     return lenient(_INFO, body)
 
 
-def _check(settings: AgentSettings) -> None:
+def _check(settings: AgentSettings, switches: frozenset[str]) -> None:
+    for option in sorted(settings.options - switches):
+        raise UsageError(f"there is no option {option!r} here", f"there is {', '.join(sorted(switches))}")
     if settings.form != "pcm":
         raise UsageError(f"the Realtime API does not speak {settings.form}", "leave --answer out: it speaks PCM")
     if {settings.rate, settings.output_rate} - {0, realtime.RATE}:
@@ -160,10 +164,15 @@ def _check(settings: AgentSettings) -> None:
 
 def _url(told: str, path: str) -> SplitResult:
     """A whole URL of what was told: a host gets the vendor's path, a base that ends in /v1 the rest of it."""
-    url = urlsplit(told if "//" in told else f"wss://{told}")
+    refused = UsageError(f"{told} is no address of an agent", "write it as wss://HOST or https://HOST")
+    try:
+        url = urlsplit(told if "//" in told else f"wss://{told}")
+        named = url.hostname and url.port != 0
+    except ValueError:
+        raise refused from None
     scheme = {"http": "ws", "https": "wss"}.get(url.scheme, url.scheme)
-    if scheme not in {"ws", "wss"} or not url.hostname:
-        raise UsageError(f"{told} is no address of an agent", "write it as wss://HOST or https://HOST")
+    if scheme not in {"ws", "wss"} or not named:
+        raise refused
     if url.path.rstrip("/").endswith("/v1"):
         path = url.path.rstrip("/") + "/realtime"
     elif url.path.strip("/"):

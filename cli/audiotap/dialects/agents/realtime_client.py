@@ -31,7 +31,7 @@ from audiotap.agent_events import (
     Write,
 )
 from audiotap.dialects.agents import realtime
-from audiotap.dialects.agents.base import AgentSettings, Ending, Memory, Said, Step, Wire, laid_over
+from audiotap.dialects.agents.base import AgentDialect, AgentSettings, Ending, Memory, Said, Step, Wire, laid_over
 from audiotap.dialects.agents.realtime_server import Server
 from audiotap.dialects.base import Side
 from audiotap.errors import Exit, UnspokenError, WireError
@@ -43,6 +43,7 @@ BETA = "beta"
 SETTINGS_EVENT = "audiotap-settings"
 """The id of the message that sets the agent up, by which an error says that it was that one."""
 NOT_ACTIVE = "response_cancel_not_active"
+NONE_ACTIVE = "Cancellation failed: no active response"
 BETA_DISABLED = "beta_api_shape_disabled"
 EXPIRED = "session_expired"
 REFUSED = frozenset({"invalid_api_key", "account_deactivated", "insufficient_quota", "billing_hard_limit_reached"})
@@ -69,7 +70,7 @@ _WANTS_GA = re.compile(
 )
 
 
-class Realtime:
+class Realtime(AgentDialect):
     """One connection's worth of the Realtime API's language: the codec and the manners that its vendors share."""
 
     name: ClassVar[str]
@@ -81,6 +82,8 @@ class Realtime:
     """Whether nothing is set that the user did not set."""
     tools: ClassVar[bool] = True
     """Whether its calls are ours to answer."""
+    switches: ClassVar[frozenset[str]] = frozenset({BETA})
+    """The options that it has."""
 
     def __init__(self, side: Side, settings: AgentSettings = USUAL, memory: Memory = NO_MEMORY) -> None:
         self.side = side
@@ -137,20 +140,20 @@ class Realtime:
 
     def ending(self, code: int, reason: str) -> Ending:
         fault = self._fault
+        why = f": {reason}" if reason else ""
         if code == 1001 or (fault is not None and fault.code == EXPIRED):
             ending = Ending(reason or "the agent went away", "A session lasts an hour at most.", again=True)
         elif fault is not None:
             status = Exit.REFUSED if fault.code in REFUSED or code == 3000 else Exit.FAILED
             ending = Ending(fault.message, fault.hint, status=status)
         elif code == 3000:
-            ending = Ending(f"the key was refused: {reason}", _HINTS["invalid_api_key"], status=Exit.REFUSED)
+            ending = Ending(f"the key was refused{why}", _HINTS["invalid_api_key"], status=Exit.REFUSED)
         elif BETA_DISABLED in reason:
             ending = Ending("the server no longer takes the beta's shape", _HINTS[BETA_DISABLED])
         elif code == 1000:
             ending = Ending("the agent closed the connection", status=Exit.OK)
         else:
-            why = f"the connection was lost with code {code}" + (f": {reason}" if reason else "")
-            ending = Ending(why, again=code in LOST)
+            ending = Ending(f"the connection was lost with code {code}{why}", again=code in LOST)
         return ending
 
     # What the agent says
@@ -212,7 +215,7 @@ class Realtime:
         error = message.error
         if not isinstance(error, realtime.Error):
             error = realtime.Error(message=error)
-        if error.code == NOT_ACTIVE:
+        if error.code == NOT_ACTIVE or NONE_ACTIVE in (error.message or ""):
             return Told(message.type, realtime.fields(wire))
         return self._fault_of(error)
 
@@ -319,8 +322,10 @@ class Realtime:
     def _ask(self) -> list[tuple[str, dict[str, Any]]]:
         """An answer, now or when the one that's being given is over: a server refuses to give two at once."""
         self._owes_answer = self._busy()
+        if self._owes_answer:
+            return []
         self._asked = True
-        return [] if self._owes_answer else [(realtime.RESPOND, {})]
+        return [(realtime.RESPOND, {})]
 
     def _busy(self) -> bool:
         return self._asked or self._answering
