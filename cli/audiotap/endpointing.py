@@ -69,6 +69,14 @@ def speech_bounds(pcm: bytes, rate: int, threshold: float = THRESHOLD) -> tuple[
     return found[0].at, len(pcm) // SAMPLE_BYTES if last.speech else last.at
 
 
+def first_loud(pcm: bytes, rate: int, threshold: float = THRESHOLD) -> int | None:
+    """The first sample of the first frame of S16LE that is loud; None where none is."""
+    size = max(1, round(rate * FRAME))
+    whole = pcm.ljust(-(-len(pcm) // (size * SAMPLE_BYTES)) * size * SAMPLE_BYTES, b"\0")
+    loud = _loud(whole, len(whole) // (size * SAMPLE_BYTES), size, threshold)
+    return loud.index(True) * size if True in loud else None
+
+
 def _loud(data: bytes, frames: int, size: int, threshold: float) -> list[bool]:
     if not frames:
         return []

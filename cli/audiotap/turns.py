@@ -12,10 +12,9 @@ import math
 import msgspec
 
 from audiotap.agent_events import AgentEvent, Speech, SpeechFile, SpeechStopped, Transcript, TurnDone
-from audiotap.endpointing import THRESHOLD, speech_bounds
+from audiotap.endpointing import THRESHOLD, first_loud
 
-INTERRUPTED = "turn_detected"
-"""Why an answer was cancelled that the user spoke into: another one follows (OpenAI's word)."""
+CANCELLED = "cancelled"
 
 
 class Turn(msgspec.Struct):
@@ -98,17 +97,23 @@ class Turns:
                 self._came(turn, now)
             case Transcript(role="agent") if event.text and self._in_text:
                 self._came(turn, now)
-            case TurnDone(pending=False) if event.reason != INTERRUPTED:
+            case TurnDone(pending=False) if not (event.status == CANCELLED and turn.first_byte is None):
                 turn.ended, turn.status, turn.reason = now, event.status, event.reason
+
+    def interrupted(self, now: float) -> None:
+        """The user speaks into the answer that is heard."""
+        for turn in self.turns[-2:]:
+            if turn.first_byte is not None and turn.ended is None:
+                turn.interrupted, turn.ended, turn.status = True, now, CANCELLED
 
     def played(self, plays_at: float, pcm: bytes, rate: int) -> None:
         """Agent's audio is heard from `plays_at` on."""
         turn = self.current
         if turn is None or turn.first_sound is not None or turn.said_until is None or turn.first_byte is None:
             return
-        bounds = speech_bounds(pcm, rate, self._threshold)
-        if bounds is not None and plays_at + bounds[0] / rate >= turn.said_until:
-            turn.first_sound = plays_at + bounds[0] / rate
+        at = first_loud(pcm, rate, self._threshold)
+        if at is not None and plays_at + at / rate >= turn.said_until:
+            turn.first_sound = plays_at + at / rate
 
     def _came(self, turn: Turn, now: float) -> None:
         if turn.first_byte is None and now >= (turn.said_until if turn.said_until is not None else math.inf):

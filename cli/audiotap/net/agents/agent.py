@@ -207,10 +207,12 @@ class Agent:
             raise as_error(self.name, self.ending)
 
     def say(self, event: UserEvent) -> bool:
-        """Say something; False if it is audio and the agent isn't there, so that it is gone."""
-        if isinstance(event, Listen) and not self.ready.is_set():
-            return False
-        if self.over.is_set():
+        """Say something. What is said before the agent is ready waits for it, some seconds of it if it is audio.
+
+        False for what nobody hears: audio while the agent is lost, everything when it is over.
+        """
+        lost = self.connections and not self.ready.is_set()
+        if self.over.is_set() or (lost and isinstance(event, Listen)):
             return False
         self._idle.clear()
         self._outbox.put(event)

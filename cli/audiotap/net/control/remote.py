@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import shutil
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
@@ -33,6 +32,7 @@ from audiotap.events import (
     Stop,
     is_meant,
 )
+from audiotap.files import is_ours
 from audiotap.net.control.sockets import dial_control, say
 from audiotap.net.tasks import from_thread
 
@@ -64,7 +64,7 @@ class Listener:
 
 def listeners(folder: Path, port: int | None) -> list[Listener]:
     """The listeners of this user, or those on one port. A folder that is somebody else's is not looked into."""
-    if not folder.is_dir() or folder.stat().st_uid != os.getuid():
+    if not folder.is_dir() or not is_ours(folder.stat()):
         return []
     found = [Listener(path) for path in sorted(folder.glob("*-*.sock")) if path.stem.partition("-")[0].isdecimal()]
     return [one for one in found if port is None or one.port == port]
