@@ -21,7 +21,7 @@ from audiotap.errors import UsageError
 BEARER = "bearer"
 DATA_FIELD = "data-field"
 INTERNAL = "internal_error"
-_LOOK_AT_BOTIFY = "Look at Botify's log, and at its AZURE_OPENAI_* settings."
+_LOOK_AT_BOTIFY = "look at Botify's log, and at its AZURE_OPENAI_* settings"
 
 
 class OpenAI(Realtime):
@@ -34,11 +34,11 @@ class OpenAI(Realtime):
     def address(cls, account: Account, settings: AgentSettings) -> Address:
         _check(settings)
         if not account.url and not account.key:
-            raise UsageError("OpenAI wants a key", "Give it with --key, or a server of your own with --url.")
+            raise UsageError("OpenAI wants a key", "set OPENAI_API_KEY, or name a server of your own with --url")
         url = _url(account.url or "wss://api.openai.com", cls.path)
         if not url.query:
             if not account.url and not settings.model:
-                raise UsageError("OpenAI has to be told a model", "Name one, such as --model gpt-realtime-2.1.")
+                raise UsageError("OpenAI has to be told a model", "name one, such as --model gpt-realtime-2.1")
             url = url._replace(query=_query(model=settings.model))
         return Address(url.geturl(), {"Authorization": f"Bearer {account.key}"} if account.key else {})
 
@@ -55,18 +55,20 @@ class Azure(Realtime):
         _check(settings)
         where = account.url or (f"wss://{account.organization}.openai.azure.com" if account.organization else "")
         if not where:
-            raise UsageError("Azure has to be told where your resource is", "Give --url https://NAME.openai.azure.com.")
+            raise UsageError(
+                "Azure has to be told where your resource is", "name it: --url https://NAME.openai.azure.com"
+            )
         if not account.key:
-            raise UsageError("Azure wants a key", "Give it with --key; for an Entra token, with --option bearer.")
+            raise UsageError("Azure wants a key", "set AZURE_OPENAI_API_KEY; for an Entra token add --option bearer")
         url = _url(where, cls.preview if account.version else cls.path)
         versioned = bool(account.version or "api-version" in parse_qs(url.query))
         if versioned and "/v1/" in url.path:
             raise UsageError(
-                "Azure's /openai/v1 has no versions and refuses them", "Leave the version out, or /v1 for the preview."
+                "Azure's /openai/v1 has no versions and refuses them", "leave the version out, or /v1 for the preview"
             )
         if not url.query:
             if not settings.model:
-                raise UsageError("Azure has to be told a deployment", "Name it with --model.")
+                raise UsageError("Azure has to be told a deployment", "name it with --model")
             preview = {"api-version": account.version, "deployment": settings.model}
             url = url._replace(query=_query(**(preview if account.version else {"model": settings.model})))
         bearer = BEARER in settings.options
@@ -96,7 +98,7 @@ class Botify(Realtime):
         """It asks for no key, so none is shown."""
         _check(settings)
         if not account.url:
-            raise UsageError("Botify has to be told where it runs", "Give --url, such as http://localhost:8080.")
+            raise UsageError("Botify has to be told where it runs", "name it: --url http://localhost:8080")
         return Address(_url(account.url, cls.path).geturl())
 
     def ending(self, code: int, reason: str) -> Ending:
@@ -146,13 +148,13 @@ def botify_info(body: str) -> BotifyInfo:
 
 def _check(settings: AgentSettings) -> None:
     if settings.form != "pcm":
-        raise UsageError(f"the Realtime API does not speak {settings.form}", "Leave the format out: it speaks PCM.")
+        raise UsageError(f"the Realtime API does not speak {settings.form}", "leave --answer out: it speaks PCM")
     if {settings.rate, settings.output_rate} - {0, realtime.RATE}:
-        raise UsageError("the Realtime API has one rate, 24000", "Leave the rate out: files are resampled.")
+        raise UsageError("the Realtime API has one rate, 24000", "leave the rate out: files are resampled")
     if settings.language and not settings.transcribe:
         raise UsageError(
             "a language is told to the transcription, and none is asked for",
-            "Add --transcribe with a model, or say it in --instructions.",
+            "add --transcribe with a model, or say it in --instructions",
         )
 
 
@@ -161,7 +163,7 @@ def _url(told: str, path: str) -> SplitResult:
     url = urlsplit(told if "//" in told else f"wss://{told}")
     scheme = {"http": "ws", "https": "wss"}.get(url.scheme, url.scheme)
     if scheme not in {"ws", "wss"} or not url.hostname:
-        raise UsageError(f"{told} is no address of an agent", "Give one that begins with wss:// or https://.")
+        raise UsageError(f"{told} is no address of an agent", "write it as wss://HOST or https://HOST")
     if url.path.rstrip("/").endswith("/v1"):
         path = url.path.rstrip("/") + "/realtime"
     elif url.path.strip("/"):
