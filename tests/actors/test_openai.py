@@ -39,7 +39,7 @@ from audiotap.agent_events import (
 from audiotap.audio import Chunk
 from audiotap.dialects.agents.base import Account, AgentSettings, Memory, Said
 from audiotap.dialects.agents.openai import Azure, Botify, OpenAI
-from audiotap.dialects.agents.realtime_client import Realtime
+from audiotap.dialects.agents.openai.client import Realtime
 from audiotap.dialects.base import Side
 from audiotap.errors import Exit, WireError
 from audiotap.events import Fault, Unknown

@@ -29,9 +29,9 @@ from audiotap.agent_events import (
     Write,
 )
 from audiotap.dialects.agents.amigo import BEARER, Amigo
-from audiotap.dialects.agents.amigo_client import PCM, MediaError
-from audiotap.dialects.agents.amigo_server import RATE
-from audiotap.dialects.agents.amigo_voice import FILLERS
+from audiotap.dialects.agents.amigo.client import PCM, MediaError
+from audiotap.dialects.agents.amigo.server import RATE
+from audiotap.dialects.agents.amigo.voice import FILLERS
 from audiotap.dialects.agents.base import AgentDialect, AgentSettings
 from audiotap.dialects.agents.headers import MP3
 from audiotap.dialects.base import Side

@@ -27,11 +27,11 @@ from audiotap.agent_events import (
     UserEvent,
     Write,
 )
-from audiotap.dialects.agents import realtime
 from audiotap.dialects.agents.base import AgentSettings, laid_over
 from audiotap.dialects.agents.openai import Azure, Botify, OpenAI
-from audiotap.dialects.agents.realtime_client import BETA, BETA_DISABLED, EXPIRED, NOT_ACTIVE
-from audiotap.dialects.agents.realtime_server import CLIENT_WORDS, SEARCH
+from audiotap.dialects.agents.openai import messages
+from audiotap.dialects.agents.openai.client import BETA, BETA_DISABLED, EXPIRED, NOT_ACTIVE
+from audiotap.dialects.agents.openai.server import CLIENT_WORDS, SEARCH
 from audiotap.dialects.base import Side
 from audiotap.errors import WireError
 from audiotap.events import Fault, Unknown
@@ -78,7 +78,7 @@ class OpenAIActor:
         self.dialect: OpenAI | Azure | Botify = self._dialect(beta=BETA in script.options)
         self.hears = True
         self.vad = True
-        self.rate = self.output_rate = realtime.RATE
+        self.rate = self.output_rate = messages.RATE
         self._turned_away: tuple[Fault, HangUp] | None = None
 
     def _dialect(self, *, beta: bool) -> OpenAI | Azure | Botify:
@@ -179,14 +179,14 @@ class OpenAIActor:
         if server.created.get("role") == "assistant" and other in kinds:
             text = f"Invalid value: '{other}'. Value must be '{right}'. See 'item.content[0].type'."
             return [Fault("invalid_value", text, fatal=False)]
-        return [Told(realtime.ITEM_ADDED, {})]
+        return [Told(messages.ITEM_ADDED, {})]
 
     def _truncate(self, item: str, seconds: float) -> list[Act]:
         lengths = self.dialect.server.lengths
         if item not in lengths:
             text = f"Error truncating item: the item with id '{item}' does not exist."
             return [Fault("item_truncate_invalid_item_id", text, fatal=False)]
-        wanted, there = realtime.whole_milliseconds(seconds), realtime.duration(lengths[item])
+        wanted, there = messages.whole_milliseconds(seconds), messages.duration(lengths[item])
         if wanted > there:
             return [
                 Fault("invalid_value", f"Audio content of {there}ms is already shorter than {wanted}ms", fatal=False)
@@ -198,19 +198,19 @@ class OpenAIActor:
         server = self.dialect.server
         act: Act = Told("input_audio_buffer.cleared", {})
         match kind:
-            case realtime.CREATE_ITEM:
-                act = Told(realtime.ITEM_ADDED, {})
+            case messages.CREATE_ITEM:
+                act = Told(messages.ITEM_ADDED, {})
                 if "type" not in server.created:
                     act = Fault("missing_required_parameter", "Missing required parameter: 'item.type'.", fatal=False)
-            case realtime.COMMIT:
+            case messages.COMMIT:
                 act = self._commit()
-            case realtime.CLEAR:
+            case messages.CLEAR:
                 server.buffered = 0
-            case realtime.RESPOND:
+            case messages.RESPOND:
                 why = f"{server.responding}. Wait until the response is finished before creating a new one."
                 text = f"Conversation already has an active response in progress: {why}"
                 act = Fault("conversation_already_has_active_response", text, fatal=False)
-            case realtime.DELETE_ITEM | realtime.RETRIEVE_ITEM:
+            case messages.DELETE_ITEM | messages.RETRIEVE_ITEM:
                 act = self._about_item(kind, wire)
             case _:
                 words = ", ".join(f"'{word}'" for word in sorted(CLIENT_WORDS))
@@ -218,16 +218,16 @@ class OpenAIActor:
         return [act]
 
     def _commit(self) -> Act:
-        milliseconds = realtime.duration(self.dialect.server.buffered)
+        milliseconds = messages.duration(self.dialect.server.buffered)
         if milliseconds >= SHORTEST_COMMIT:
-            return Told(realtime.COMMITTED, {})
+            return Told(messages.COMMITTED, {})
         why = f"Expected at least {SHORTEST_COMMIT}ms of audio, but buffer only has {milliseconds}.00ms of audio."
         text = f"Error committing input audio buffer: buffer too small. {why}"
         return Fault("input_audio_buffer_commit_empty", text, fatal=False)
 
     def _about_item(self, kind: str, wire: str) -> Act:
         """Only what it said itself is remembered, and no more than how long it was."""
-        item = realtime.fields(wire).get("item_id")
+        item = messages.fields(wire).get("item_id")
         word = kind.rpartition(".")[2]
         if word == "delete" and isinstance(item, str) and self.dialect.server.lengths.pop(item, None) is not None:
             return Told("conversation.item.deleted", {"item_id": item})
@@ -358,9 +358,9 @@ def _shape(asked: dict[str, Any], *, beta: bool) -> tuple[str, str] | None:
             return "invalid_type", f"Invalid type for '{where}': expected an object."
         if form.get("type", "audio/pcm") != "audio/pcm":
             return "invalid_value", f"Invalid value: '{where}.type' must be 'audio/pcm' here."
-        rate = form.get("rate", realtime.RATE)
-        if rate != realtime.RATE:
-            why = f"Expected a value >= {realtime.RATE}, but got {rate} instead."
+        rate = form.get("rate", messages.RATE)
+        if rate != messages.RATE:
+            why = f"Expected a value >= {messages.RATE}, but got {rate} instead."
             return "integer_below_min_value", f"Invalid '{where}.rate': integer below minimum value. {why}"
     return None
 

@@ -50,7 +50,7 @@ from audiotap.audio import Chunk
 from audiotap.dialects.agents import AGENTS
 from audiotap.dialects.agents.base import Account, AgentSettings, Ending, Memory, Said
 from audiotap.dialects.agents.openai import USUAL_MODEL, Azure, Botify, OpenAI, botify_info
-from audiotap.dialects.agents.realtime_client import MOST_CALLS, MOST_ITEMS, Realtime
+from audiotap.dialects.agents.openai.client import MOST_CALLS, MOST_ITEMS, Realtime
 from audiotap.dialects.base import Side
 from audiotap.errors import Exit, UnspokenError, UsageError, WireError
 from audiotap.events import Fault, Unknown

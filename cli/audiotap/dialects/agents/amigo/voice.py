@@ -28,8 +28,8 @@ from audiotap.agent_events import (
     VadMode,
 )
 from audiotap.audio import Chunk
-from audiotap.dialects.agents.amigo_client import spell
-from audiotap.dialects.agents.amigo_server import COMPLETED
+from audiotap.dialects.agents.amigo.client import spell
+from audiotap.dialects.agents.amigo.server import COMPLETED
 from audiotap.dialects.agents.base import AgentSettings
 from audiotap.dialects.agents.headers import MP3, with_wav_header
 from audiotap.errors import UnspokenError

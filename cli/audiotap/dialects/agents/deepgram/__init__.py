@@ -34,8 +34,8 @@ from audiotap.agent_events import (
     Write,
 )
 from audiotap.audio import RATES, Chunk
-from audiotap.dialects.agents import deepgram_manners as manners
 from audiotap.dialects.agents.base import Account, Address, AgentSettings, Ending, Memory, Said, Step, Wire
+from audiotap.dialects.agents.deepgram import manners
 from audiotap.dialects.base import Side, Text, lenient
 from audiotap.errors import UnspokenError
 from audiotap.events import Fault, Unknown

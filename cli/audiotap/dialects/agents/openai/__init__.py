@@ -11,10 +11,10 @@ from urllib.parse import SplitResult, parse_qs, quote, urlencode, urlsplit
 
 import msgspec
 
-from audiotap.dialects.agents import realtime
 from audiotap.dialects.agents.base import Account, Address, AgentSettings, Ending, Memory
-from audiotap.dialects.agents.realtime_client import BETA, FATAL, NO_MEMORY, USUAL, Realtime
-from audiotap.dialects.agents.realtime_server import Server
+from audiotap.dialects.agents.openai import messages
+from audiotap.dialects.agents.openai.client import BETA, FATAL, NO_MEMORY, USUAL, Realtime
+from audiotap.dialects.agents.openai.server import Server
 from audiotap.dialects.base import Side, lenient
 from audiotap.errors import UsageError
 
@@ -79,7 +79,7 @@ class Azure(Realtime):
 class Botify(Realtime):
     """Botify's proxy: Azure's words, in the beta's names, through a server that changes some and swallows others.
 
-    Its `realtime.py` ends the way to Azure at the first binary frame and doesn't say so: none is ever sent.
+    Its `messages.py` ends the way to Azure at the first binary frame and doesn't say so: none is ever sent.
     """
 
     name: ClassVar[str] = "botify"
@@ -153,7 +153,7 @@ def _check(settings: AgentSettings, switches: frozenset[str]) -> None:
         raise UsageError(f"there is no option {option!r} here", f"there is {', '.join(sorted(switches))}")
     if settings.form != "pcm":
         raise UsageError(f"the Realtime API does not speak {settings.form}", "leave --answer out: it speaks PCM")
-    if {settings.rate, settings.output_rate} - {0, realtime.RATE}:
+    if {settings.rate, settings.output_rate} - {0, messages.RATE}:
         raise UsageError("the Realtime API has one rate, 24000", "leave the rate out: files are resampled")
     if settings.language and not settings.transcribe:
         raise UsageError(
