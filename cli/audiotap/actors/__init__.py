@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from audiotap.actors import amigo
+from audiotap.actors.amigo import AmigoActor
 from audiotap.actors.base import Actor
 from audiotap.actors.deepgram import DeepgramActor
-from audiotap.actors.openai import AzureActor, BotifyActor, OpenAIActor
+from audiotap.actors.openai import AzureServer, BotifyServer, OpenAIServer
 
-ACTORS: dict[str, type[Actor]] = {
-    actor.name: actor for actor in (OpenAIActor, AzureActor, BotifyActor, DeepgramActor, amigo.Simulated)
-}
-"""The register of simulated agents: one line each."""
+_EVERY: tuple[type[Actor], ...] = (OpenAIServer, AzureServer, BotifyServer, DeepgramActor, AmigoActor)
+ACTORS: dict[str, type[Actor]] = {actor.name: actor for actor in _EVERY}
+"""The register of simulated agents."""

@@ -63,12 +63,12 @@ _GA_ONLY = frozenset({"type", "output_modalities", "audio", "max_output_tokens"}
 _KINDS = {False: ("output_modalities", (["text"], ["audio"])), True: ("modalities", (["text"], ["audio", "text"]))}
 
 
-class OpenAIActor:
+class OpenAIServer:
     """OpenAI's own: a key, a model in the address, and no beta; with the option `beta` it is one of the older days."""
 
     name: ClassVar[str] = "openai"
     paths: ClassVar[str] = r"/v1/realtime"
-    delta: ClassVar[float] = 0.1
+    delta: ClassVar[float] = 0.2
     renews: ClassVar[bool] = True
     tools: bool = True
 
@@ -81,7 +81,7 @@ class OpenAIActor:
         self.rate = self.output_rate = realtime.RATE
         self._turned_away: tuple[Fault, HangUp] | None = None
 
-    def _dialect(self, *, beta: bool) -> Realtime:
+    def _dialect(self, *, beta: bool) -> OpenAI | Azure | Botify:
         return OpenAI(Side.THEIRS, AgentSettings(options=frozenset({BETA} if beta else ())))
 
     # Who is let in
@@ -235,13 +235,13 @@ class OpenAIActor:
         return Fault(f"item_{word}_invalid_item_id", text, fatal=False)
 
 
-class AzureActor(OpenAIActor):
+class AzureServer(OpenAIServer):
     """Azure's: GA without a version in the address, or the preview with one, in the beta's shape."""
 
     name: ClassVar[str] = "azure"
     paths: ClassVar[str] = r"/openai/(v1/)?realtime"
 
-    def _dialect(self, *, beta: bool) -> Realtime:
+    def _dialect(self, *, beta: bool) -> OpenAI | Azure | Botify:
         return Azure(Side.THEIRS, AgentSettings(options=frozenset({BETA} if beta else ())))
 
     def admits(self, path: str, headers: Mapping[str, str], subprotocols: Sequence[str]) -> Refused | None:  # noqa: ARG002 - an actor's signature
@@ -262,7 +262,7 @@ class AzureActor(OpenAIActor):
         return None
 
 
-class BotifyActor(OpenAIActor):
+class BotifyServer(OpenAIServer):
     """Botify's proxy: it lets in anybody, tells errors in its own words, answers its agent's calls, and goes quiet.
 
     Options: with `setup-fails` it can't reach Azure; with `upstream-ends` Azure ends the session after 5 s, untold.
@@ -276,7 +276,7 @@ class BotifyActor(OpenAIActor):
         super().__init__(script)
         self._gone = False
 
-    def _dialect(self, *, beta: bool) -> Realtime:  # noqa: ARG002 - it has the beta's words only
+    def _dialect(self, *, beta: bool) -> OpenAI | Azure | Botify:  # noqa: ARG002 - it has the beta's words only
         return Botify(Side.THEIRS)
 
     def admits(self, path: str, headers: Mapping[str, str], subprotocols: Sequence[str]) -> Refused | None:  # noqa: ARG002 - anybody

@@ -144,6 +144,9 @@ def agent(
         str, typer.Option(help="The transcript of what the user says (default: its length).", show_default=False)
     ] = "",
     greeting: Annotated[str, typer.Option(help="What it says first, before the user spoke.", show_default=False)] = "",
+    silence: Annotated[
+        float, typer.Option(help="Seconds of silence that end the user's turn, where the agent finds that.", min=0.05)
+    ] = 0.5,
     think: Annotated[float, typer.Option(help="Seconds between the user's turn and its first audio.", min=0)] = 0.3,
     delta: Annotated[
         float | None,
@@ -206,6 +209,7 @@ def agent(
         delta=0.0 if delta is None else delta / 1000,
         faster=faster,
         late=late,
+        silence=silence,
         record=record,
     )
     raise typer.Exit(sim_agent.agent(actor, part, fault or [], host=host, port=port, json=json))

@@ -740,9 +740,9 @@ def test_refused_settings_are_the_end() -> None:
 @pytest.mark.parametrize(
     ("message", "hint"),
     [
-        ("Unknown parameter: 'session.type'.", "--option beta."),
-        ("API Error: Unknown parameter: 'session.output_modalities'.", "--option beta."),
-        ("Unknown parameter: 'session.audio'.", "--option beta."),
+        ("Unknown parameter: 'session.type'.", "--option beta"),
+        ("API Error: Unknown parameter: 'session.output_modalities'.", "--option beta"),
+        ("Unknown parameter: 'session.audio'.", "--option beta"),
         ("Missing required parameter: 'session.type'.", "leave `--option beta` out"),
         ("Unknown parameter: 'session.modalities'.", "leave `--option beta` out"),
         ("Unknown parameter: 'session.input_audio_format'.", "leave `--option beta` out"),

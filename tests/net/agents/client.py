@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 
+import msgspec
 from tests.signals import spaced
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
@@ -19,12 +20,15 @@ from audiotap.dialects.base import Side
 from audiotap.errors import WireError
 
 DEADLINE = 20.0
-NEEDED = {
-    "amigo": AgentSettings(service="service"),
-    "openai": AgentSettings(model="model"),
-    "azure": AgentSettings(model="deployment"),
-}
-"""What a vendor's dialect has to be told."""
+NEEDED = AgentSettings(model="model")
+SERVICE = AgentSettings(service="service")
+
+
+def needed(kind: type[AgentDialect], **settings: Any) -> AgentSettings:
+    """Settings with what a vendor's dialect has to be told beside them."""
+    return msgspec.structs.replace(SERVICE if kind.name == "amigo" else NEEDED, **settings)
+
+
 T = TypeVar("T")
 
 
@@ -115,7 +119,7 @@ async def connected(
     kind: type[AgentDialect], url: str, settings: AgentSettings | None = None, key: str = "key"
 ) -> AsyncIterator[Client]:
     """A client that has been let in."""
-    settings = settings or NEEDED.get(kind.name, AgentSettings())
+    settings = settings or needed(kind)
     address = kind.address(Account(key=key, url=url, organization="org"), settings)
     offered = [Subprotocol(one) for one in address.subprotocols]
     async with connect(

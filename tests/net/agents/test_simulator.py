@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import msgspec
 import numpy as np
 import pytest
 import soundfile
-from tests.net.agents.client import Client, connected, dialled
+from tests.net.agents.client import Client, connected, dialled, needed
 from tests.net.agents.parrot import Parrot, ParrotDialect
 from tests.signals import tone, values
 from websockets.exceptions import InvalidStatus
@@ -21,9 +22,11 @@ from audiotap.actors import ACTORS
 from audiotap.actors.base import Actor, Script
 from audiotap.agent_events import (
     Cancel,
+    ListenFile,
     Replying,
     Speech,
     SpeechDone,
+    SpeechFile,
     SpeechStarted,
     SpeechStopped,
     ToolCall,
@@ -40,6 +43,7 @@ from audiotap.dialects.agents import AGENTS
 from audiotap.dialects.agents.base import AgentDialect, AgentSettings
 from audiotap.errors import UsageError
 from audiotap.events import Fault
+from audiotap.mp3 import encode
 from audiotap.net.agents.simulator import Simulator, reports, simulating
 from audiotap.net.agents.simulator.mishaps import Mishap
 from audiotap.net.agents.simulator.performance import Part
@@ -51,8 +55,6 @@ Kind = tuple[type[Actor], type[AgentDialect]]
 PARROT: Kind = (Parrot, ParrotDialect)
 KINDS: dict[str, Kind] = {"parrot": PARROT} | {name: (actor, AGENTS[name]) for name, actor in ACTORS.items()}
 every_agent = pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
-WITH_KEYS = {name: kind for name, kind in KINDS.items() if name != "botify"}
-"""Botify asks nobody for one."""
 
 
 class Told(list[reports.Report]):
@@ -136,7 +138,39 @@ async def test_an_interruption(kind: Kind) -> None:
     assert 0 < stopped.sent < 2.0
 
 
-@pytest.mark.parametrize("kind", WITH_KEYS.values(), ids=WITH_KEYS)
+@pytest.mark.parametrize("kind", [KINDS["amigo"]], ids=["amigo"])
+async def test_files_both_ways(kind: Kind) -> None:
+    """What comes as an MP3 is heard when it ends, and an agent that answers in MP3 does."""
+    said = encode([Chunk(SAID, 16000)], 100_000)[0]
+    settings = needed(kind[1], vad=False, form="mp3")
+    async with playing(kind) as (simulator, told), dialled(kind[1], simulator.url, settings) as client:
+        await client.say(ListenFile(said[:3000], "mp3"), ListenFile(said[3000:], "mp3"), UtteranceEnd())
+        await client.hears(TurnDone)
+        answer = b"".join(one.data for one in client.events if isinstance(one, SpeechFile))
+        samples, rate = soundfile.read(BytesIO(answer))
+        assert len(samples) / rate == pytest.approx(2.0, abs=0.1)
+    assert [one.heard for one in told.of(reports.Turn)] == [pytest.approx(1.2, abs=0.1)]
+
+
+@pytest.mark.parametrize("name", [name for name in KINDS if name != "deepgram"])
+async def test_turns_by_hand(name: str) -> None:
+    """Without a VAD every vendor's agent answers when it is told to, and an answer in text is without sound."""
+    actor, dialect = KINDS[name]
+    settings = needed(dialect, vad=False, text=name != "parrot")
+    async with (
+        playing((actor, dialect), says="so be it") as (simulator, told),
+        dialled(dialect, simulator.url, settings) as client,
+    ):
+        await client.talk(said(client))
+        assert not told.of(reports.SpeechStarted)
+        await client.say(UtteranceEnd())
+        await client.hears(Transcript, when=lambda one: one.final and one.text == "so be it")
+        await client.hears(TurnDone)
+        assert bool(client.voice) == (name == "parrot")
+    assert [one.heard for one in told.of(reports.Turn)] == [1.2]
+
+
+@pytest.mark.parametrize("kind", [kind for name, kind in KINDS.items() if name != "botify"])
 async def test_a_key(kind: Kind) -> None:
     """Where a key is asked for, another one is refused: by a status, or by a close code, and never told."""
     async with playing(kind, script=Script(key="right")) as (simulator, told):
@@ -300,6 +334,18 @@ async def test_a_tool_call() -> None:
         assert client.voice == CANNED
 
 
+async def test_an_interruption_during_a_tool_call() -> None:
+    """What waits for a tool is given up, and as its first part was over, nothing more is said of it."""
+    script = Script(tool=60.0)
+    async with playing(script=script) as (simulator, told), dialled(ParrotDialect, simulator.url) as client:
+        await client.talk(SAID)
+        await client.hears(TurnDone, when=lambda one: one.pending)
+        await client.talk(SAID)
+        await client.hears(Replying, when=lambda one: one.id == "resp_2")
+    assert not any(one.status == "cancelled" for one in client.events if isinstance(one, TurnDone))
+    assert [one.turn for one in told.of(reports.Interrupted)] == [1]
+
+
 async def test_a_tool_that_nobody_answers_for() -> None:
     """The answer comes when the tool has taken its time."""
     script = Script(tool=0.01)
@@ -404,6 +450,19 @@ async def test_every_connection_is_cut() -> None:
                 await client.say(Write("two"))
                 assert await client.ends() == 1006
     assert told.faults() == ["every-cut@turn:2"] * 2
+
+
+async def test_the_same_fault_twice() -> None:
+    """Asked for twice it happens twice, on two connections."""
+    async with playing(PARROT, "cut@turn:1", "cut@turn:1") as (simulator, told):
+        for _ in range(2):
+            async with dialled(ParrotDialect, simulator.url) as client:
+                await client.say(Write("hello"))
+                assert await client.ends() == 1006
+        async with dialled(ParrotDialect, simulator.url) as client:
+            await client.say(Write("hello"))
+            await client.hears(TurnDone)
+    assert told.faults() == ["cut@turn:1"] * 2
 
 
 async def test_silence_on_demand() -> None:

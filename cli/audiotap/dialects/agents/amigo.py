@@ -125,7 +125,7 @@ class Amigo:
     @classmethod
     def address(cls, account: Account, settings: AgentSettings) -> Address:
         _check(settings)
-        if not settings.service and "service_id" not in settings.extra:
+        if not (settings.service or account.url or "service_id" in settings.extra):
             raise UsageError("Amigo's agents are services, and none is named", "name one: --service ID")
         query = _query(settings)
         if not account.key and not account.url:

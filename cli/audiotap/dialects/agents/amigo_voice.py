@@ -81,7 +81,8 @@ class ServerWriter:
             return []
         if isinstance(event, Transcript) and event.role == "user":
             return self._speech_ended(event.text) if event.final else []
-        return self._speech_ended("") + self._write(event)
+        said = self._write(event)
+        return self._speech_ended("") + said if said else []
 
     def _write(self, event: object) -> list[str]:  # noqa: C901, PLR0911 - one line for each word
         match event:

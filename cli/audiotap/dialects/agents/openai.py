@@ -23,7 +23,7 @@ USUAL_MODEL = "gpt-realtime-2.1"
 BEARER = "bearer"
 DATA_FIELD = "data-field"
 INTERNAL = "internal_error"
-_LOOK_AT_BOTIFY = "Look at Botify's log, and at its AZURE_OPENAI_* settings."
+_LOOK_AT_BOTIFY = "look at Botify's log, and at its AZURE_OPENAI_* settings"
 
 
 class OpenAI(Realtime):
@@ -36,7 +36,7 @@ class OpenAI(Realtime):
     def address(cls, account: Account, settings: AgentSettings) -> Address:
         _check(settings, cls.switches)
         if not account.url and not account.key:
-            raise UsageError("OpenAI wants a key", "Set OPENAI_API_KEY, or name a server of your own with --url.")
+            raise UsageError("OpenAI wants a key", "set OPENAI_API_KEY, or name a server of your own with --url")
         url = _url(account.url or "wss://api.openai.com", cls.path)
         if not url.query:
             url = url._replace(query=_query(model=settings.model or ("" if account.url else USUAL_MODEL)))
@@ -56,19 +56,20 @@ class Azure(Realtime):
         _check(settings, cls.switches)
         where = account.url or (f"wss://{account.organization}.openai.azure.com" if account.organization else "")
         if not where:
-            raise UsageError("Azure has to be told where your resource is", "Give --url https://NAME.openai.azure.com.")
+            raise UsageError(
+                "Azure has to be told where your resource is", "name it: --url https://NAME.openai.azure.com"
+            )
         if not account.key:
-            hint = "Set AZURE_OPENAI_API_KEY; with --option bearer it is an Entra token."
-            raise UsageError("Azure wants a key", hint)
+            raise UsageError("Azure wants a key", "set AZURE_OPENAI_API_KEY; for an Entra token add --option bearer")
         url = _url(where, cls.preview if account.version else cls.path)
         versioned = bool(account.version or "api-version" in parse_qs(url.query))
         if versioned and "/v1/" in url.path:
             raise UsageError(
-                "Azure's /openai/v1 has no versions and refuses them", "Leave the version out, or /v1 for the preview."
+                "Azure's /openai/v1 has no versions and refuses them", "leave the version out, or /v1 for the preview"
             )
         if not url.query:
             if not settings.model:
-                raise UsageError("Azure has to be told a deployment", "Name it with --model.")
+                raise UsageError("Azure has to be told a deployment", "name it with --model")
             preview = {"api-version": account.version, "deployment": settings.model}
             url = url._replace(query=_query(**(preview if account.version else {"model": settings.model})))
         bearer = BEARER in settings.options
@@ -99,7 +100,7 @@ class Botify(Realtime):
         """It asks for no key, so none is shown."""
         _check(settings, cls.switches)
         if not account.url:
-            raise UsageError("Botify has to be told where it runs", "Give --url, such as http://localhost:8080.")
+            raise UsageError("Botify has to be told where it runs", "name it: --url http://localhost:8080")
         return Address(_url(account.url, cls.path).geturl())
 
     def ending(self, code: int, reason: str) -> Ending:
@@ -149,21 +150,21 @@ def botify_info(body: str) -> BotifyInfo:
 
 def _check(settings: AgentSettings, switches: frozenset[str]) -> None:
     for option in sorted(settings.options - switches):
-        raise UsageError(f"there is no option {option!r} here", f"There is {', '.join(sorted(switches))}.")
+        raise UsageError(f"there is no option {option!r} here", f"there is {', '.join(sorted(switches))}")
     if settings.form != "pcm":
-        raise UsageError(f"the Realtime API does not speak {settings.form}", "Leave the format out: it speaks PCM.")
+        raise UsageError(f"the Realtime API does not speak {settings.form}", "leave --answer out: it speaks PCM")
     if {settings.rate, settings.output_rate} - {0, realtime.RATE}:
-        raise UsageError("the Realtime API has one rate, 24000", "Leave the rate out: files are resampled.")
+        raise UsageError("the Realtime API has one rate, 24000", "leave the rate out: files are resampled")
     if settings.language and not settings.transcribe:
         raise UsageError(
             "a language is told to the transcription, and none is asked for",
-            "Add --transcribe with a model, or say it in --instructions.",
+            "add --transcribe with a model, or say it in --instructions",
         )
 
 
 def _url(told: str, path: str) -> SplitResult:
     """A whole URL of what was told: a host gets the vendor's path, a base that ends in /v1 the rest of it."""
-    refused = UsageError(f"{told} is no address of an agent", "Give one that begins with wss:// or https://.")
+    refused = UsageError(f"{told} is no address of an agent", "write it as wss://HOST or https://HOST")
     try:
         url = urlsplit(told if "//" in told else f"wss://{told}")
         named = url.hostname and url.port != 0

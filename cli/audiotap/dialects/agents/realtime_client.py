@@ -55,13 +55,13 @@ MOST_ITEMS = 16
 """Items whose length is kept: an interruption concerns the last ones."""
 
 _HINTS = {
-    "invalid_api_key": "Give a key of this vendor that is still valid.",
-    "account_deactivated": "Ask the vendor what became of the account.",
-    "insufficient_quota": "Look at the account's plan and credit at the vendor's.",
-    "billing_hard_limit_reached": "Look at the account's spending limit at the vendor's.",
-    BETA_DISABLED: "Leave `--option beta` out, and any `OpenAI-Beta` header that a proxy puts in.",
-    "conversation_already_has_active_response": "The agent was still answering; what was written is kept.",
-    "input_audio_buffer_commit_empty": "A tenth of a second has to be said before an utterance can end.",
+    "invalid_api_key": "give a key of this vendor that is still valid",
+    "account_deactivated": "ask the vendor what became of the account",
+    "insufficient_quota": "look at the account's plan and credit at the vendor's",
+    "billing_hard_limit_reached": "look at the account's spending limit at the vendor's",
+    BETA_DISABLED: "leave `--option beta` out, and any `OpenAI-Beta` header that a proxy puts in",
+    "conversation_already_has_active_response": "the agent was still answering; what was written is kept",
+    "input_audio_buffer_commit_empty": "a tenth of a second has to be said before an utterance can end",
 }
 _WANTS_BETA = re.compile(r"[Uu]nknown parameter: 'session\.(type|audio|output_modalities|max_output_tokens)\b")
 _WANTS_GA = re.compile(
@@ -142,7 +142,7 @@ class Realtime(AgentDialect):
         fault = self._fault
         why = f": {reason}" if reason else ""
         if code == 1001 or (fault is not None and fault.code == EXPIRED):
-            ending = Ending(reason or "the agent went away", "A session lasts an hour at most.", again=True)
+            ending = Ending(reason or "the agent went away", "a session lasts an hour at most", again=True)
         elif fault is not None:
             status = Exit.REFUSED if fault.code in REFUSED or code == 3000 else Exit.FAILED
             ending = Ending(fault.message, fault.hint, status=status)
@@ -230,9 +230,9 @@ class Realtime(AgentDialect):
 
     def _hint(self, code: str, message: str) -> str:
         if _WANTS_BETA.search(message):
-            return "This server wants the older session.update: type --option beta."
+            return "this server wants the older session.update: type --option beta"
         if _WANTS_GA.search(message):
-            return "This server wants today's session.update: leave `--option beta` out."
+            return "this server wants today's session.update: leave `--option beta` out"
         return _HINTS.get(code, "")
 
     def _follow(self, event: AgentEvent) -> None:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from io import BytesIO
 from pathlib import Path
 
-from audiotap.audio import SAMPLE_BYTES, Chunk
+import soundfile
+
+from audiotap.audio import RATES, SAMPLE_BYTES, Chunk, mono
 from audiotap.endpointing import Boundary, Endpointer, speech_bounds
+from audiotap.naming import safe_name
 from audiotap.writing import WavWriter
 
 PRE_ROLL = 0.5
@@ -13,15 +17,22 @@ PRE_ROLL = 0.5
 LONGEST = 120.0
 """Seconds that are kept of an utterance: its last ones."""
 
+MOST_BYTES = 16 * 1024 * 1024
+"""Bytes that are kept of an utterance that comes encoded: its first ones."""
+LOWEST = RATES[0]
+
 
 class Ear:
     """Hears chunks of any rate, one after the other. Samples are counted from the first one of a rate.
 
-    With `record`, everything goes into a WAV of that name; one with a number added when the rate changes.
+    `silence` of so many seconds ends speech. With `record`, everything goes into a WAV of that name; one with a number
+    added when the rate changes, and beside it what came encoded.
     """
 
-    def __init__(self, record: Path | None = None) -> None:
+    def __init__(self, silence: float, record: Path | None = None) -> None:
         self.seconds = 0.0
+        self._silence = silence
+        self._encoded = bytearray()
         self._record = record
         self._file: WavWriter | None = None
         self._files = 0
@@ -31,7 +42,7 @@ class Ear:
         self._start = 0
         self._begun = 0
         self._origin = 0
-        self._endpointer = Endpointer(1000)
+        self._endpointer = Endpointer(LOWEST)
 
     @property
     def speaking(self) -> bool:
@@ -51,6 +62,14 @@ class Ear:
         self._forget(LONGEST)
         return found
 
+    def hear_file(self, data: bytes, form: str) -> None:
+        """A part of an encoded file: it is understood when the utterance is over."""
+        if len(self._encoded) + len(data) <= MOST_BYTES:
+            self._encoded += data
+        if self._record is not None:
+            with self._record.with_suffix(f".{safe_name(form)}").open("ab") as file:
+                file.write(data)
+
     def at(self, sample: int) -> float:
         """A sample's place in seconds."""
         return sample / self._rate if self._rate else 0.0
@@ -63,15 +82,14 @@ class Ear:
         return Chunk(pcm, self._rate)
 
     def everything(self) -> Chunk:
-        """The speech in all that was heard since the last utterance; all of it, if there is none. Then forgotten."""
-        pcm = bytes(self._kept)
-        bounds = speech_bounds(pcm, self._rate) if pcm else None
-        if bounds is not None:
-            pcm = pcm[bounds[0] * SAMPLE_BYTES : bounds[1] * SAMPLE_BYTES]
+        """The speech in all that was heard since the last utterance, bare or encoded; empty if there is none."""
+        heard = _decoded(bytes(self._encoded)) if self._encoded else Chunk(bytes(self._kept), self._rate or LOWEST)
+        bounds = speech_bounds(heard.pcm, heard.rate) or (0, 0)
+        self._encoded.clear()
         self._origin = self._start + len(self._kept) // SAMPLE_BYTES
-        self._endpointer = Endpointer(self._rate or 1000)
+        self._endpointer = Endpointer(self._rate or LOWEST, end=self._silence)
         self._forget(0.0)
-        return Chunk(pcm, self._rate or 1000)
+        return Chunk(heard.pcm[bounds[0] * SAMPLE_BYTES : bounds[1] * SAMPLE_BYTES], heard.rate)
 
     def idle(self) -> None:
         """Nothing is being said: only the last moment is kept."""
@@ -96,7 +114,7 @@ class Ear:
         self._half = b""
         self._kept.clear()
         self._start = self._begun = self._origin = 0
-        self._endpointer = Endpointer(rate)
+        self._endpointer = Endpointer(rate, end=self._silence)
         self.close()
         if self._record is not None:
             self._files += 1
@@ -112,3 +130,12 @@ class Ear:
         if surplus > 0:
             del self._kept[: surplus * SAMPLE_BYTES]
             self._start += surplus
+
+
+def _decoded(data: bytes) -> Chunk:
+    """A file as samples; nothing, if it is none."""
+    try:
+        frames, rate = soundfile.read(BytesIO(data), always_2d=True)
+    except soundfile.LibsndfileError:
+        return Chunk(b"", LOWEST)
+    return Chunk(mono(frames), rate)

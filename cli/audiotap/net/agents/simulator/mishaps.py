@@ -83,8 +83,7 @@ class Fate:
 
     def __init__(self, mishaps: Mishaps, ahead: Sequence[Mishap]) -> None:
         self._mishaps = mishaps
-        self._ahead = list(ahead)
-        self._turn = 0
+        self._ahead = list(dict.fromkeys(ahead))
 
     def after(self, seconds: float) -> list[Mishap]:
         """What befalls a connection that has been ready for so long."""

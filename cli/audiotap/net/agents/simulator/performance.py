@@ -21,6 +21,7 @@ from audiotap.agent_events import (
     AgentEvent,
     Cancel,
     Listen,
+    ListenFile,
     Speech,
     SpeechStarted,
     SpeechStopped,
@@ -34,7 +35,7 @@ from audiotap.agent_events import (
 )
 from audiotap.audio import Chunk
 from audiotap.dialects.agents.base import Wire
-from audiotap.endpointing import Boundary
+from audiotap.endpointing import END, Boundary
 from audiotap.errors import UnspokenError, WireError
 from audiotap.events import Fault
 from audiotap.net.agents.simulator import reports
@@ -59,7 +60,8 @@ class Part(msgspec.Struct, frozen=True):
 
     It says `voice`, or with `echo` what it heard of the user's speech. `says` are the words to it, `heard` those that
     it takes the user's speech for; empty for how long it was. `think`, `delta` (0 for the vendor's) and `faster` are
-    `Pace`'s, `late` pieces follow an interruption, `record` is a folder for what was heard.
+    `Pace`'s, `late` pieces follow an interruption, `silence` of so many seconds ends the user's turn, `record` is a
+    folder for what was heard.
     """
 
     voice: Voice
@@ -71,6 +73,7 @@ class Part(msgspec.Struct, frozen=True):
     delta: float = 0.0
     faster: float = 4.0
     late: int = 0
+    silence: float = END
     record: Path | None = None
 
 
@@ -86,7 +89,7 @@ class Performance:
         self._part = part
         self._fate = fate
         self._tell = tell
-        self._ear = Ear(part.record / f"connection-{number}.wav" if part.record else None)
+        self._ear = Ear(part.silence, part.record / f"connection-{number}.wav" if part.record else None)
         self._began = asyncio.get_running_loop().time()
         self._ready: float | None = None
         self._turns = 0
@@ -155,6 +158,8 @@ class Performance:
         match event:
             case Listen() if self._actor.hears:
                 await self._listen(event.chunk)
+            case ListenFile() if self._actor.hears:
+                self._ear.hear_file(event.data, event.form)
             case UtteranceEnd() | Write(start=True) if not self._is_due(event):
                 return
             case UtteranceEnd():
@@ -202,7 +207,8 @@ class Performance:
         length = f"({utterance.seconds:.1f} s of speech)"
         words = self._part.heard or length
         self._answers = utterance.seconds
-        await self._say(Transcript("user", words, item=self._item))
+        if utterance.pcm:
+            await self._say(Transcript("user", words, item=self._item))
         canned = self._part.voice.at(self._actor.output_rate)
         sound = resampled(utterance, self._actor.output_rate) if self._part.echo and utterance.pcm else canned
         self._begin(self._part.says or (words if self._part.echo else f"({sound.seconds:.1f} s of speech)"), sound)
@@ -246,7 +252,7 @@ class Performance:
             return
         self._tell(reports.Interrupted(self._number, reply.answer.turn, round(reply.sent, 3), reason))
         await reply.late(self._part.late)
-        if not told:
+        if reply.open and not told:
             await self._say(TurnDone(reply.id, "cancelled", reason))
 
     # What is said

@@ -59,12 +59,16 @@ def resampled(chunk: Chunk, rate: int) -> Chunk:
 
 
 class Reply:
-    """One answer; `begun` is awaited after its first piece. `sent` counts the seconds of audio that were sent."""
+    """One answer; `begun` is awaited after its first piece.
+
+    `sent` counts the seconds of audio that were sent. It is `open` from the word of its beginning to that of its end.
+    """
 
     def __init__(self, answer: Answer, pace: Pace, say: Say, begun: Callable[[], Awaitable[None]]) -> None:
         self.answer = answer
         self.id = f"resp_{answer.turn}"
         self.sent = 0.0
+        self.open = False
         self.completed = False
         self._item = f"item_agent_{answer.turn}"
         self._pace = pace
@@ -146,6 +150,8 @@ class Reply:
     async def _say(self, event: AgentEvent) -> None:
         if self._stopping:
             raise _StoppedError
+        if isinstance(event, Replying | TurnDone):
+            self.open = isinstance(event, Replying)
         await self._out(event)
 
     async def _pause(self, seconds: float) -> None:
