@@ -63,7 +63,7 @@ _GA_ONLY = frozenset({"type", "output_modalities", "audio", "max_output_tokens"}
 _KINDS = {False: ("output_modalities", (["text"], ["audio"])), True: ("modalities", (["text"], ["audio", "text"]))}
 
 
-class OpenAIServer:
+class OpenAIActor:
     """OpenAI's own: a key, a model in the address, and no beta; with the option `beta` it is one of the older days."""
 
     name: ClassVar[str] = "openai"
@@ -235,7 +235,7 @@ class OpenAIServer:
         return Fault(f"item_{word}_invalid_item_id", text, fatal=False)
 
 
-class AzureServer(OpenAIServer):
+class AzureActor(OpenAIActor):
     """Azure's: GA without a version in the address, or the preview with one, in the beta's shape."""
 
     name: ClassVar[str] = "azure"
@@ -262,7 +262,7 @@ class AzureServer(OpenAIServer):
         return None
 
 
-class BotifyServer(OpenAIServer):
+class BotifyActor(OpenAIActor):
     """Botify's proxy: it lets in anybody, tells errors in its own words, answers its agent's calls, and goes quiet.
 
     Options: with `setup-fails` it can't reach Azure; with `upstream-ends` Azure ends the session after 5 s, untold.

@@ -11,7 +11,7 @@ from openai.types.realtime import RealtimeSessionCreateRequestParam
 from tests.signals import tone
 
 from audiotap.actors.base import Script
-from audiotap.actors.openai import OpenAIServer
+from audiotap.actors.openai import OpenAIActor
 from audiotap.audio import Chunk
 from audiotap.net.agents.simulator import simulating
 from audiotap.net.agents.simulator.performance import Part
@@ -36,7 +36,7 @@ def _session(*, vad: bool) -> RealtimeSessionCreateRequestParam:
 @pytest.mark.parametrize("vad", [True, False])
 async def test_a_turn_by_the_vendors_client(vad: bool) -> None:
     """It connects with its key, sets the session up, speaks, and reads an answer to its end; every event as typed."""
-    async with simulating(OpenAIServer, PART) as simulator, asyncio.timeout(20):
+    async with simulating(OpenAIActor, PART) as simulator, asyncio.timeout(20):
         client = AsyncOpenAI(api_key="sk-1", websocket_base_url=f"{simulator.url}/v1")
         async with client, client.realtime.connect(model="gpt-realtime") as connection:
             await connection.session.update(session=_session(vad=vad))
