@@ -28,8 +28,7 @@ from audiotap.agent_events import (
     Write,
 )
 from audiotap.dialects.agents.base import AgentSettings, laid_over
-from audiotap.dialects.agents.openai import Azure, Botify, OpenAI
-from audiotap.dialects.agents.openai import messages
+from audiotap.dialects.agents.openai import Azure, Botify, OpenAI, messages
 from audiotap.dialects.agents.openai.client import BETA, BETA_DISABLED, EXPIRED, NOT_ACTIVE
 from audiotap.dialects.agents.openai.server import CLIENT_WORDS, SEARCH
 from audiotap.dialects.base import Side

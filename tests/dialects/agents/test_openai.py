@@ -740,9 +740,9 @@ def test_refused_settings_are_the_end() -> None:
 @pytest.mark.parametrize(
     ("message", "hint"),
     [
-        ("Unknown parameter: 'session.type'.", "--option beta."),
-        ("API Error: Unknown parameter: 'session.output_modalities'.", "--option beta."),
-        ("Unknown parameter: 'session.audio'.", "--option beta."),
+        ("Unknown parameter: 'session.type'.", "--option beta"),
+        ("API Error: Unknown parameter: 'session.output_modalities'.", "--option beta"),
+        ("Unknown parameter: 'session.audio'.", "--option beta"),
         ("Missing required parameter: 'session.type'.", "leave `--option beta` out"),
         ("Unknown parameter: 'session.modalities'.", "leave `--option beta` out"),
         ("Unknown parameter: 'session.input_audio_format'.", "leave `--option beta` out"),
@@ -818,6 +818,15 @@ def test_what_a_closing_means(code: int, reason: str, status: Exit, again: bool)
     ending = OpenAI(Side.OURS).ending(code, reason)
     assert (ending.status, ending.again) == (status, again)
     assert reason in ending.message or code == 1000
+
+
+def test_a_closing_of_the_vendors_own_is_told_by_the_error_before_it() -> None:
+    """Its reason is a code only; what to type stands in the hint."""
+    dialect = OpenAI(Side.OURS)
+    hear(dialect, "error", error={"code": "missing_model", "message": "You must provide a model parameter."})
+    ending = dialect.ending(4000, "invalid_request_error.missing_model")
+    assert (ending.message, ending.hint) == ("You must provide a model parameter.", "name one with --model")
+    assert "closed" in dialect.ending(1009, "too big").message
 
 
 def test_an_expired_session_goes_on_however_it_is_closed() -> None:

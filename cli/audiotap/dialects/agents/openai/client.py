@@ -59,6 +59,7 @@ _HINTS = {
     "account_deactivated": "ask the vendor what became of the account",
     "insufficient_quota": "look at the account's plan and credit at the vendor's",
     "billing_hard_limit_reached": "look at the account's spending limit at the vendor's",
+    "missing_model": "name one with --model",
     BETA_DISABLED: "leave `--option beta` out, and any `OpenAI-Beta` header that a proxy puts in",
     "conversation_already_has_active_response": "the agent was still answering; what was written is kept",
     "input_audio_buffer_commit_empty": "a tenth of a second has to be said before an utterance can end",
@@ -139,10 +140,11 @@ class Realtime(AgentDialect):
         return []
 
     def ending(self, code: int, reason: str) -> Ending:
+        """A fatal error says more than any code; of the vendor's own codes, an error before them says why."""
         fault = self._fault
         why = f": {reason}" if reason else ""
         if code == 1001 or (fault is not None and fault.code == EXPIRED):
-            ending = Ending(reason or "the agent went away", "A session lasts an hour at most.", again=True)
+            ending = Ending(reason or "the agent went away", "a session lasts an hour at most", again=True)
         elif fault is not None:
             status = Exit.REFUSED if fault.code in REFUSED or code == 3000 else Exit.FAILED
             ending = Ending(fault.message, fault.hint, status=status)
@@ -152,8 +154,12 @@ class Realtime(AgentDialect):
             ending = Ending("the server no longer takes the beta's shape", _HINTS[BETA_DISABLED])
         elif code == 1000:
             ending = Ending("the agent closed the connection", status=Exit.OK)
+        elif code in LOST:
+            ending = Ending(f"the connection was lost, code {code}{why}", again=True)
+        elif self._last is not None and code >= 3000:
+            ending = Ending(self._last.message, self._last.hint)
         else:
-            ending = Ending(f"the connection was lost with code {code}{why}", again=code in LOST)
+            ending = Ending(f"the agent closed the connection with code {code}{why}")
         return ending
 
     # What the agent says
@@ -230,9 +236,9 @@ class Realtime(AgentDialect):
 
     def _hint(self, code: str, message: str) -> str:
         if _WANTS_BETA.search(message):
-            return "This server wants the older session.update: type --option beta."
+            return "this server wants the older session.update: type --option beta"
         if _WANTS_GA.search(message):
-            return "This server wants today's session.update: leave `--option beta` out."
+            return "this server wants today's session.update: leave `--option beta` out"
         return _HINTS.get(code, "")
 
     def _follow(self, event: AgentEvent) -> None:
