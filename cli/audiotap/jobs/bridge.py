@@ -10,8 +10,11 @@ import msgspec
 
 from audiotap.errors import Exit
 from audiotap.jobs.listen import Plan, listen
+from audiotap.jobs.output import talk
+from audiotap.jobs.running import run
 from audiotap.jobs.show import Shown
 from audiotap.net.agents.bridge import Bridge, Bridging
+from audiotap.net.agents.description import described
 from audiotap.net.listener import Listener
 from audiotap.net.peer import check_url
 from audiotap.reports import Odd
@@ -20,6 +23,8 @@ from audiotap.reports import Odd
 def bridge(plan: Plan, bridging: Bridging, tick: float) -> Exit:
     """Listen and bridge until a signal asks for the end. UsageError for an agent that cannot be dialled."""
     check_url(bridging.dialect.address(bridging.account, bridging.settings).url)
+    settings = run(described(bridging.dialect, bridging.account, bridging.settings, talk))
+    bridging = msgspec.structs.replace(bridging, settings=settings)
     config = msgspec.structs.replace(plan.config, tick=tick)
     return listen(msgspec.structs.replace(plan, config=config), partial(_joined, bridging))
 

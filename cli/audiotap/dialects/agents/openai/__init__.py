@@ -103,6 +103,21 @@ class Botify(Realtime):
             raise UsageError("Botify has to be told where it runs", "name it: --url http://localhost:8080")
         return Address(_url(account.url, cls.path).geturl())
 
+    @classmethod
+    def description_url(cls, account: Account) -> str:
+        """Deployments up to May 2025 have `/realtime-info` beside `/realtime`."""
+        url = _url(account.url, cls.path)
+        scheme = {"ws": "http", "wss": "https"}[url.scheme]
+        return url._replace(scheme=scheme, path=f"{url.path.rpartition('/')[0]}/realtime-info", query="").geturl()
+
+    @classmethod
+    def described(cls, settings: AgentSettings, body: str) -> tuple[AgentSettings, str]:
+        """It may ask for audio in `data`, and has a list of voices."""
+        info = botify_info(body)
+        voices = ", ".join(info.available_voice_options) or "not told"
+        told = f"Botify speaks as {info.current_voice or 'somebody'} (voices: {voices}) by {info.speech_engine or '?'}"
+        return msgspec.structs.replace(settings, options=settings.options | info.options), told
+
     def ending(self, code: int, reason: str) -> Ending:
         if code == 1006 and self._fault is None:
             last = f"; the last error it told: {self._last.message}" if self._last is not None else ""
