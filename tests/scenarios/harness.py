@@ -36,6 +36,8 @@ EPOCH_MS = 1_700_000_000_000
 
 OURS = ("AUDIOTAP_", "ATTENDEE_", "RECALL_", "RECALLAI_")
 """What variables of the user's own, keys among them, begin with."""
+STARTED_OFTEN = {"PYTHONDONTWRITEBYTECODE": "", "OPENBLAS_NUM_THREADS": "1"}
+"""What makes a start cheap: sources are compiled once, and numpy starts no threads."""
 
 T = TypeVar("T")
 Samples = NDArray[np.int16]
@@ -158,6 +160,7 @@ class Place:
         self.started: list[Running] = []
         self.environment = {name: value for name, value in os.environ.items() if not name.startswith(OURS)} | {
             "PYTHONPATH": str(ROOT),
+            **STARTED_OFTEN,
             "AUDIOTAP_RUNTIME_DIR": str(runtime),
             "AUDIOTAP_CONFIG": str(folder / "none.toml"),
             "AUDIOTAP_STATE_DIR": str(folder / "state"),
