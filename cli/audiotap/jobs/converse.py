@@ -184,7 +184,7 @@ def _teller(shown: Shown, mode: Output) -> Callable[[Report], None]:
 
     def tell(report: Report) -> None:
         if mode is Output.PLAIN and isinstance(report, SaidAloud):
-            write(sys.stdout, f"{clock(report.at)} {report.role}: {printable(report.text)}\n")
+            write(sys.stdout, f"{clock(report.at)} {printable(report.role)}: {printable(report.text)}\n")
         else:
             shown.tell(report)
 
