@@ -198,7 +198,7 @@ async def test_an_address_on_the_command_line(place: Place, server: HTTPServer) 
         ("recall", ["--threshold", "500"], ["--threshold"]),
         ("attendee", ["--url", "ws://tunnel.example/"], ["wss://", "cloudflared"]),
         ("attendee", ["--url", "https://tunnel.example/"], ["no websocket URL"]),
-        ("recall", ["--url", "wss://localhost:9000/"], ["this machine", "http://127.0.0.1:9000"]),
+        ("recall", ["--url", "wss://localhost:9000/"], ["this machine", "--port 9000 --tunnel cloudflared"]),
         ("attendee", ["--api", "attendee.example"], ["https://HOST"]),
     ],
 )
