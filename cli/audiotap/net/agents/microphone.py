@@ -85,11 +85,8 @@ class Microphone:
                 self._found(boundary, began + boundary.at / self._rate)
             blocks += 1
             self._changed.set()
-        if endpointer.speaking:
-            end = Boundary(
-                speech=False, at=blocks * self._size // SAMPLE_BYTES, found=blocks * self._size // SAMPLE_BYTES
-            )
-            self._found(end, began + end.at / self._rate)
+        for boundary in endpointer.finish():
+            self._found(boundary, began + boundary.at / self._rate)
 
     def _take(self) -> bytes:
         """The next block; where a live source is behind, or ends, silence."""

@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from audiotap.agent_events import (
+    INTERRUPTED,
     AgentEvent,
     Concluded,
     Configured,
@@ -37,8 +38,6 @@ from audiotap.events import Fault, Unknown
 RATE = 16000
 """The agent's samples per second, which the page doesn't tell: those of the user's audio and of the fillers."""
 COMPLETED = "conversation_completed"
-INTERRUPTED = "turn_detected"
-"""Why an answer is over that another one takes the place of (OpenAI's word, for Amigo has none)."""
 DOUBT = 0.2
 """Of an answer's length, by which its audio and its alignment may differ …"""
 DOUBT_SECONDS = 0.5
