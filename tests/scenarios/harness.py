@@ -202,6 +202,13 @@ class Place:
         self.started.append(watcher)
         return watcher
 
+    async def bridge(
+        self, provider: str, agent: str, *options: Arg, environment: Mapping[str, str] | None = None
+    ) -> Listener:
+        """A listener whose bots' sessions get the agent at a URL."""
+        args = ("bridge", provider, "--url", agent, "--port", 0, "--out", self.out, "--json", *options)
+        return await self._listening(args, environment)
+
     async def bot(self, url: str, *options: Arg) -> Running:
         """A simulated bot; its end is its summary."""
         return await self.start("sim", "bot", "--json", "--url", url, *options)

@@ -17,14 +17,17 @@ from audiotap.net.agents.bridge import Bridge, Bridging
 from audiotap.net.agents.description import described
 from audiotap.net.listener import Listener
 from audiotap.net.peer import check_url
+from audiotap.net.rest.recall import RecallRest
 from audiotap.reports import Odd
 
 
 def bridge(plan: Plan, bridging: Bridging, tick: float) -> Exit:
-    """Listen and bridge until a signal asks for the end. UsageError for an agent that cannot be dialled."""
+    """Listen and bridge until a signal asks for the end. UsageError for what could never be dialled."""
     check_url(bridging.dialect.address(bridging.account, bridging.settings).url)
     settings = run(described(bridging.dialect, bridging.account, bridging.settings, talk))
     bridging = msgspec.structs.replace(bridging, settings=settings)
+    if bridging.clips is not None:
+        RecallRest(bridging.clips)
     config = msgspec.structs.replace(plan.config, tick=tick)
     return listen(msgspec.structs.replace(plan, config=config), partial(_joined, bridging))
 

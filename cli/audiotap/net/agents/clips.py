@@ -3,20 +3,35 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Callable
 
-from audiotap.agent_events import Speech
+from audiotap.agent_events import AgentEvent, Replying, Speech, SpeechDone, SpeechStopped, Transcript, TurnDone
 from audiotap.audio import Chunk
 from audiotap.errors import AudiotapError
 from audiotap.net.agents.voice import Cut
 from audiotap.net.rest.base import Access
 from audiotap.net.rest.recall import RecallRest, speech
-from audiotap.net.tasks import Worker
+from audiotap.net.tasks import Worker, wait_for
 from audiotap.reports import Odd, Report
 
 
+class Clip:
+    """One answer: its audio, since when it is heard, and whether it was cut."""
+
+    def __init__(self, item: str) -> None:
+        self.item = item
+        self.chunks: list[Chunk] = []
+        self.began: float | None = None
+        self.cut = asyncio.Event()
+
+    @property
+    def seconds(self) -> float:
+        return sum(chunk.seconds for chunk in self.chunks)
+
+
 class ClipVoice:
-    """Has a bot play what an agent says, answer by answer, each when all of it is there.
+    """Has a bot play what an agent says, one answer after the other, each when all of it is there.
 
     Nobody tells when a clip was played: it counts as heard in real time from the answer to its request on.
     """
@@ -27,73 +42,85 @@ class ClipVoice:
         self._loop = asyncio.get_running_loop()
         self._recall = RecallRest(access, lambda told: tell(Odd(told)))
         self._encoder = Worker("audiotap: mp3")
-        self._chunks: list[Chunk] = []
-        self._item = ""
+        self._coming: Clip | None = None
+        self._waiting: deque[Clip] = deque()
+        self._current: Clip | None = None
+        self._some = asyncio.Event()
         self._cut: set[str] = set()
-        self._playing: tuple[str, float, float] | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._task = asyncio.create_task(self._run(), name="agent's clips")
 
     @property
     def speaking(self) -> bool:
         """Whether anything is left to be heard."""
-        return bool(self._chunks) or (self._playing is not None and self._left(*self._playing[1:]) > 0)
+        return self._coming is not None or self._current is not None or bool(self._waiting)
 
     def push(self, speech: Speech) -> None:
-        """Take what the agent says."""
+        """Take what the agent says. What still comes of an answer that was cut is dropped."""
         if speech.item in self._cut:
             return
-        if speech.item != self._item:
+        if self._coming is not None and self._coming.item != speech.item:
             self.done()
-            self._item = speech.item
-        self._chunks.append(speech.chunk)
+        if self._coming is None:
+            self._coming = Clip(speech.item)
+        self._coming.chunks.append(speech.chunk)
+
+    def heed(self, event: AgentEvent) -> None:
+        """Take another of its words: where an answer ends and, where no items are named, before which one begins."""
+        match event:
+            case SpeechDone() | TurnDone():
+                self.done()
+            case Replying() | SpeechStopped() | Transcript(role="user"):
+                self._cut.discard("")
 
     def done(self) -> None:
         """The answer is complete: have it played."""
-        if not self._chunks:
-            return
-        chunks, self._chunks = self._chunks, []
-        self._do(self._play(self._item, chunks))
+        if self._coming is not None:
+            self._waiting.append(self._coming)
+            self._coming = None
+            self._some.set()
 
     def cut(self) -> list[Cut]:
-        """Be silent at once: the answer that was not heard in full."""
-        cuts = []
-        if self._playing is not None:
-            item, began, seconds = self._playing
-            left = self._left(began, seconds)
-            if left > 0:
-                cuts.append(Cut(item, seconds - left, seconds))
-                self._do(self._recall.hush(self._bot))
-        if self._chunks:
-            cuts.append(Cut(self._item, 0.0, sum(chunk.seconds for chunk in self._chunks)))
-        self._cut |= {cut.item for cut in cuts if cut.item}
-        self._chunks, self._playing = [], None
-        return cuts
+        """Be silent at once: the answers that were not heard in full, in order."""
+        clips = [clip for clip in (self._current, *self._waiting, self._coming) if clip is not None]
+        self._waiting.clear()
+        self._coming = None
+        for clip in clips:
+            clip.cut.set()
+            self._cut.add(clip.item)
+        return [self._heard(clip) for clip in clips]
 
     async def close(self) -> None:
         """Be gone."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._task.cancel()
+        await asyncio.gather(self._task, return_exceptions=True)
         self._encoder.stop()
-        await self._recall.__aexit__(None, None, None)
 
-    async def _play(self, item: str, chunks: list[Chunk]) -> None:
-        mp3, seconds = await self._encoder.do(lambda: speech(chunks))
-        if item in self._cut:
+    def _heard(self, clip: Clip) -> Cut:
+        heard = self._loop.time() - clip.began if clip.began is not None else 0.0
+        return Cut(clip.item, min(heard, clip.seconds), clip.seconds)
+
+    async def _run(self) -> None:
+        async with self._recall:
+            while True:
+                while self._waiting:
+                    self._current = self._waiting.popleft()
+                    await self._try(self._current)
+                    self._current = None
+                self._some.clear()
+                await self._some.wait()
+
+    async def _try(self, clip: Clip) -> None:
+        try:
+            await self._play(clip)
+        except AudiotapError as error:
+            self._tell(Odd(f"an answer could not be {'silenced' if clip.cut.is_set() else 'played'}: {error.message}"))
+
+    async def _play(self, clip: Clip) -> None:
+        """Return when the clip had time to be heard, or is silenced; what was asked for is silenced only after that."""
+        mp3, seconds = await self._encoder.do(lambda: speech(clip.chunks))
+        if clip.cut.is_set():
             return
         await self._recall.speak(self._bot, mp3)
-        self._playing = (item, self._loop.time(), seconds)
-
-    def _left(self, began: float, seconds: float) -> float:
-        return began + seconds - self._loop.time()
-
-    def _do(self, work: object) -> None:
-        task = asyncio.ensure_future(self._told(work))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
-    async def _told(self, work: object) -> None:
-        try:
-            await work  # type: ignore[misc]
-        except AudiotapError as error:
-            self._tell(Odd(f"the answer was not played: {error.message}"))
+        clip.began = self._loop.time()
+        if await wait_for(clip.cut, seconds):
+            await self._recall.hush(self._bot)

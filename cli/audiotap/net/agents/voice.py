@@ -9,7 +9,7 @@ from contextlib import suppress
 
 import msgspec
 
-from audiotap.agent_events import Speech
+from audiotap.agent_events import AgentEvent, Replying, Speech, SpeechDone, SpeechStopped, Transcript, TurnDone
 from audiotap.audio import Chunk
 from audiotap.errors import NobodyError
 from audiotap.net.mouth import Mouth, Utterance
@@ -65,7 +65,7 @@ class Item:
 class AgentVoice:
     """Plays what an agent says through a mouth. All methods belong to the event loop's thread.
 
-    `finished` is told of each item when it had time to be heard, or was cut.
+    `finished` is told of each item when it had time to be heard, or was stopped by somebody else; not when it was cut.
     """
 
     def __init__(self, mouth: Mouth, finished: Callable[[Item], None] = lambda _: None) -> None:
@@ -73,6 +73,7 @@ class AgentVoice:
         self._mouth = mouth
         self._finished = finished
         self._items: dict[Item, asyncio.Task[None]] = {}
+        self._ending: set[asyncio.Task[None]] = set()
         self._cut: set[str] = set()
 
     @property
@@ -92,6 +93,14 @@ class AgentVoice:
         if not item.push(speech.chunk):
             self.dropped += speech.chunk.seconds
 
+    def heed(self, event: AgentEvent) -> None:
+        """Take another of its words: where an answer ends and, where no items are named, before which one begins."""
+        match event:
+            case SpeechDone() | TurnDone():
+                self.done()
+            case Replying() | SpeechStopped() | Transcript(role="user"):
+                self._cut.discard("")
+
     def done(self) -> None:
         """The agent has said all of what it was saying."""
         for item in self._items:
@@ -99,26 +108,30 @@ class AgentVoice:
 
     def cut(self) -> list[Cut]:
         """Be silent at once: the items that were not heard in full, in order."""
+        items, self._items = self._items, {}
         cuts = []
-        for item, task in list(self._items.items()):
-            heard = max(0.0, item.utterance.sent - (self._mouth.unheard if item.utterance.sent else 0.0))
-            cuts.append(Cut(item.name, min(heard, item.came), item.came))
-            if item.name:
-                self._cut.add(item.name)
+        for item, task in items.items():
+            cuts.append(self.heard(item))
+            self._cut.add(item.name)
             task.cancel()
+            self._ending.add(task)
+            task.add_done_callback(self._ending.discard)
         return cuts
+
+    def heard(self, item: Item) -> Cut:
+        """How much of an item was heard by now."""
+        heard = item.utterance.sent - (self._mouth.unheard if item.utterance.sent else 0.0)
+        return Cut(item.name, max(0.0, min(heard, item.came)), item.came)
 
     async def close(self) -> None:
         """Be gone."""
-        tasks = list(self._items.values())
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        self.cut()
+        await asyncio.gather(*self._ending, return_exceptions=True)
 
     async def _play(self, item: Item) -> None:
-        try:
-            with suppress(NobodyError):
-                await self._mouth.speak(item.utterance, item.chunks())
-        finally:
-            del self._items[item]
-            self._finished(item)
+        with suppress(NobodyError):
+            await self._mouth.speak(item.utterance, item.chunks())
+        if item.utterance.stopped:
+            self._cut.add(item.name)
+        del self._items[item]
+        self._finished(item)
