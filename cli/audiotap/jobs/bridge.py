@@ -33,14 +33,14 @@ def bridge(plan: Plan, bridging: Bridging, tick: float) -> Exit:
 
 
 @asynccontextmanager
-async def _joined(bridging: Bridging, listener: Listener, shown: Shown) -> AsyncIterator[None]:
-    shown.tell(
+async def _joined(bridging: Bridging, listener: Listener, _shown: Shown) -> AsyncIterator[None]:
+    listener.tell(
         Odd(
             f"every bot's session opens a connection to {bridging.dialect.name}, which its vendor may charge for by "
             f"the minute, silence included; at most {bridging.most} at a time (--max-agents)"
         )
     )
-    guest = listener.tap.guest = Bridge(listener.tap, bridging, shown.tell)
+    guest = listener.tap.guest = Bridge(listener.tap, bridging, listener.tell)
     try:
         yield
     finally:
