@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from msgspec.structs import asdict
 from tests.signals import RATE, tone
 
-from audiotap.agent_events import Replying, Speech, SpeechFile, SpeechStopped, Transcript, TurnDone
+from audiotap.agent_events import INTERRUPTED, Replying, Speech, SpeechFile, SpeechStopped, Transcript, TurnDone
 from audiotap.audio import Chunk
-from audiotap.turns import INTERRUPTED, Turn, Turns
+from audiotap.turns import Turn, Turns
 
 BLOCK = 0.02
 SPEECH = Speech(Chunk(tone(0.1), RATE))

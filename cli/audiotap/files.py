@@ -48,6 +48,16 @@ def sync_folder(path: Path) -> None:
         os.close(fd)
 
 
+def is_ours(found: os.stat_result) -> bool:
+    """Whether a file or folder is this user's; a system whose files don't say whose they are is believed."""
+    return not hasattr(os, "getuid") or found.st_uid == os.getuid()
+
+
+def is_private(found: os.stat_result) -> bool:
+    """Whether it is this user's, and closed to others."""
+    return not hasattr(os, "getuid") or (is_ours(found) and not found.st_mode & 0o077)
+
+
 def is_gone(fd: int) -> bool:
     """Whether an open file or folder was removed, so that nobody will ever find what is written there."""
     return os.fstat(fd).st_nlink == 0

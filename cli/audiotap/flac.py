@@ -10,11 +10,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
-import soundfile
-
 from audiotap.audio import RATES, SAMPLE_BYTES
 from audiotap.files import append, draft_of, sync_folder
 from audiotap.reading import FrontToBack
+from audiotap.sndfile import soundfile
 from audiotap.writing import RATE_AT, WAV_HEADER, wav_header
 
 BLOCK = 65_536

@@ -14,7 +14,7 @@ from audiotap.intake import Intake
 from audiotap.text import human_size
 
 if TYPE_CHECKING:
-    import soundfile
+    from audiotap.sndfile import soundfile
 
 RATE = 24000
 COMPRESSION = 0.5
@@ -23,7 +23,7 @@ COMPRESSION = 0.5
 
 def encode(chunks: Iterable[Chunk], most: int) -> tuple[bytes, float]:
     """An MP3 of at most `most` bytes, and its seconds. UsageError when it gets longer; no more is read then."""
-    import soundfile
+    from audiotap.sndfile import soundfile
 
     file = BytesIO()
     intake = Intake(RATE, lambda _: None)

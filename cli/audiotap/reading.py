@@ -7,10 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
-import soundfile
-
 from audiotap.audio import SAMPLE_BYTES, Chunk, Resampler, mono
 from audiotap.errors import AudioFileError
+from audiotap.sndfile import soundfile
 
 READ_SECONDS = 0.5
 

@@ -19,7 +19,10 @@ from audiotap.order import InOrder
 from audiotap.track import HALF_CHUNK, MOST_JITTER, ROUNDING, WHOLE_CHUNK, Jitter, Laid, Piece, Track, TrackSummary
 
 MAX_GAP = 600.0
-"""Seconds of silence that are believed from a time stamp alone; a longer hole must have passed on our clock too."""
+"""Seconds of silence that are believed from a time stamp alone; a longer hole must have passed on our clock too.
+
+All holes together are believed up to this and twice what passed on our clock, or what was heard if that is more: a
+call that is played faster than it was spoken may be as silent as any other."""
 MAX_STEP_BACK = 10.0
 """Seconds that a time stamp may lie behind its track before it counts as another clock, not as late audio."""
 MAX_TIME = 1e12
@@ -135,6 +138,7 @@ class Session:
         self._early: list[Occurred] = []
         self._origin: float | None = None
         self._shift = 0.0
+        self._began: float | None = None
         self._arrival: float | None = None
         self._heard_at: float | None = None
 
@@ -153,6 +157,7 @@ class Session:
         session._origin = before.origin
         session._shift = before.tracks[0].shift if before.tracks else 0.0
         session._arrival = zero if before.tracks else None
+        session._began = zero
         session._heard_at = heard_at
         return session
 
@@ -328,6 +333,8 @@ class Session:
         return -min(track.envelope.spread, MOST_JITTER * self.timing.tolerance) / 2
 
     def _place(self, track: Track, message: InOrder[Heard], now: float) -> list[Placed]:
+        if self._began is None:
+            self._began = now
         heard = message.message
         held = track.intake.held
         pcm = track.intake.take(heard.chunk)
@@ -387,6 +394,10 @@ class Session:
         if ahead > MAX_GAP:
             passed = now - self._heard_at if self._heard_at is not None else 0.0
             return ahead > 2 * passed
+        if ahead > self.timing.tolerance and elapsed > MAX_GAP:
+            passed = now - self._began if self._began is not None else 0.0
+            heard = max(track.heard for track in self.tracks.values())
+            return elapsed > MAX_GAP + 3 * max(passed, heard)
         return ahead < -MAX_STEP_BACK and (track.start is not None or elapsed < -MAX_STEP_BACK)
 
     def _shifted(self, track: Track, since: float, now: float) -> float:

@@ -7,12 +7,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-import soundfile
 
 from audiotap.audio import SAMPLE_BYTES, Chunk, Resampler
 from audiotap.errors import AudioFileError
 from audiotap.files import draft_of
 from audiotap.reading import read_audio
+from audiotap.sndfile import soundfile
 
 
 def write_stereo(left: Path | None, right: Path | None, target: Path) -> None:

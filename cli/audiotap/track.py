@@ -243,6 +243,11 @@ class Track:
         return self.next / self.rate
 
     @property
+    def heard(self) -> float:
+        """Seconds of what came, without holes."""
+        return (self.next - (self.start or 0) - self.counts.gap_samples) / self.rate
+
+    @property
     def expected(self) -> float:
         """The stamp that the next piece should bear, in seconds from the origin."""
         if self._waiting:

@@ -11,12 +11,11 @@ import math
 
 import msgspec
 
-from audiotap.agent_events import AgentEvent, Speech, SpeechFile, SpeechStopped, Transcript, TurnDone
+from audiotap.agent_events import INTERRUPTED, AgentEvent, Speech, SpeechFile, SpeechStopped, Transcript, TurnDone
 from audiotap.audio import SAMPLE_BYTES
 from audiotap.endpointing import THRESHOLD, Endpointer
 
-INTERRUPTED = "turn_detected"
-"""Why an answer was cancelled that the user spoke into: another one follows (OpenAI's word)."""
+CANCELLED = "cancelled"
 
 TOGETHER = 0.1
 """Seconds between two pieces of an answer that are still heard as one."""
@@ -105,6 +104,12 @@ class Turns:
                 self._came(turn, now)
             case TurnDone(pending=False) if event.reason != INTERRUPTED:
                 turn.ended, turn.status, turn.reason = now, event.status, event.reason
+
+    def interrupted(self, now: float) -> None:
+        """The user speaks into the answer that is heard."""
+        for turn in self.turns[-2:]:
+            if turn.first_byte is not None and turn.ended is None:
+                turn.interrupted, turn.ended, turn.status = True, now, CANCELLED
 
     def played(self, plays_at: float, pcm: bytes, rate: int) -> None:
         """Agent's audio is heard from `plays_at` on."""

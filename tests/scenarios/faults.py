@@ -142,6 +142,14 @@ def readers(path: Path) -> dict[str, int]:
     return {name: len(pcm) // 2 for name, pcm in heard.items()}
 
 
+def written(path: Path, samples: int) -> None:
+    """Wait until a WAV has that many samples; programs are asked when it is large enough to."""
+    while not path.exists() or path.stat().st_size < 2 * samples:
+        pass
+    while max(readers(path).values()) < samples:
+        pass
+
+
 def _heard(name: str, reader: Callable[[Path], bytes], path: Path) -> bytes:
     try:
         return reader(path)

@@ -36,6 +36,8 @@ EPOCH_MS = 1_700_000_000_000
 
 OURS = ("AUDIOTAP_", "ATTENDEE_", "RECALL_", "RECALLAI_")
 """What variables of the user's own, keys among them, begin with."""
+STARTED_OFTEN = {"PYTHONDONTWRITEBYTECODE": "", "OPENBLAS_NUM_THREADS": "1"}
+"""What makes a start cheap: sources are compiled once, and numpy starts no threads."""
 
 T = TypeVar("T")
 Samples = NDArray[np.int16]
@@ -126,7 +128,7 @@ class Running:
 
 
 class Listener(Running):
-    """`audiotap listen --json`, and what it tells."""
+    """`audiotap listen --json`, or a simulated agent, and what it tells."""
 
     url = ""
     port = 0
@@ -158,6 +160,7 @@ class Place:
         self.started: list[Running] = []
         self.environment = {name: value for name, value in os.environ.items() if not name.startswith(OURS)} | {
             "PYTHONPATH": str(ROOT),
+            **STARTED_OFTEN,
             "AUDIOTAP_RUNTIME_DIR": str(runtime),
             "AUDIOTAP_CONFIG": str(folder / "none.toml"),
             "AUDIOTAP_STATE_DIR": str(folder / "state"),
@@ -187,15 +190,37 @@ class Place:
     ) -> Listener:
         """A listener that is ready; environment and command as for `start`."""
         args = ("listen", "--port", 0, "--out", self.out, "--json", *options)
+        return await self._listening(args, environment, within)
+
+    async def agent(self, provider: str, *options: Arg) -> Listener:
+        """A simulated agent that may be dialled."""
+        return await self._listening(("sim", "agent", provider, "--port", 0, "--json", *options))
+
+    async def watch(self, *options: Arg) -> Listener:
+        """A watcher, and what it tells under `--json`."""
+        watcher = Listener(await self._process(("watch", *options), (DEVNULL, PIPE, PIPE), None, ()))
+        self.started.append(watcher)
+        return watcher
+
+    async def bridge(
+        self, provider: str, agent: str, *options: Arg, environment: Mapping[str, str] | None = None
+    ) -> Listener:
+        """A listener whose bots' sessions get the agent at a URL."""
+        args = ("bridge", provider, "--url", agent, "--port", 0, "--out", self.out, "--json", *options)
+        return await self._listening(args, environment)
+
+    async def bot(self, url: str, *options: Arg) -> Running:
+        """A simulated bot; its end is its summary."""
+        return await self.start("sim", "bot", "--json", "--url", url, *options)
+
+    async def _listening(
+        self, args: Sequence[Arg], environment: Mapping[str, str] | None = None, within: Sequence[Arg] = ()
+    ) -> Listener:
         listener = Listener(await self._process(args, (DEVNULL, PIPE, PIPE), environment, within))
         self.started.append(listener)
         ready = await listener.event("listening")
         listener.url, listener.port = ready["url"], ready["port"]
         return listener
-
-    async def bot(self, url: str, *options: Arg) -> Running:
-        """A simulated bot; its end is its summary."""
-        return await self.start("sim", "bot", "--json", "--url", url, *options)
 
     async def _process(
         self,

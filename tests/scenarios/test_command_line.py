@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 
 import pytest
-from tests.scenarios.harness import Place
+from tests.scenarios.harness import HELLO, ROOT, Arg, Place
 
 import audiotap
 
@@ -80,3 +81,27 @@ async def test_a_settings_file_with_a_typo(place: Place) -> None:
     ended = await place.run("listen", "--port", 0)
     assert ended.status == 3
     assert "192.0.2.1" in ended.err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("listen", "--port", 0),
+        ("speak", HELLO),
+        ("check", "."),
+        ("demo",),
+        ("sim", "bot", "--url", "ws://127.0.0.1:1", "--file", HELLO),
+    ],
+    ids=lambda arguments: arguments[0],
+)
+async def test_without_libsndfile(place: Place, arguments: tuple[Arg, ...]) -> None:
+    """Whoever needs it says what is missing, why, and what to type: status 3 and no traceback."""
+    library = place.folder / "library"
+    library.mkdir()
+    (library / "soundfile.py").write_text("raise OSError(\"cannot load library 'libsndfile.so'\")")
+    place.environment["PYTHONPATH"] = f"{library}{os.pathsep}{ROOT}"
+    ended = await place.run(*arguments)
+    assert (ended.status, ended.out) == (3, b"")
+    what, command = ended.err.splitlines()
+    assert what == "audiotap: soundfile does not find libsndfile: cannot load library 'libsndfile.so'"
+    assert command.endswith("-m pip install --upgrade --force-reinstall soundfile")

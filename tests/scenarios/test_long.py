@@ -17,6 +17,9 @@ HOURS = float(os.environ.get("AUDIOTAP_SOAK_HOURS", "0.5"))
 FINE = 384_000
 FAR = 590
 """Seconds of silence that a stamp alone may put in."""
+COARSE = 8000
+SPOKEN = 64
+"""Half minutes that somebody has to be heard for, before so much silence is believed of a call that is over at once."""
 
 
 async def test_beyond_4_gib(place: Place) -> None:
@@ -24,7 +27,8 @@ async def test_beyond_4_gib(place: Place) -> None:
     listener = await place.listen("--linger", 0.1)
     sound = ramp(0.1, FINE)
     ends = [0.1 + n * FAR for n in range(11)]
-    await call(listener.url, *(attendee(sound, end, sample_rate=FINE) for end in ends))
+    said = (attendee(ramp(30, COARSE), 30.0 * (n + 1), "ana", sample_rate=COARSE) for n in range(SPOKEN))
+    await call(listener.url, *said, *(attendee(sound, end, sample_rate=FINE) for end in ends))
     recording = await listener.finished("bot_1")
     await listener.stop()
 

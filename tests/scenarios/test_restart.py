@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.scenarios.faults import readers
+from tests.scenarios.faults import written
 from tests.scenarios.harness import RATE, Listener, Place, Samples, assert_same, attendee, chunks, ramp
 from websockets.asyncio.client import connect
 
@@ -25,12 +25,6 @@ async def say(listener: Listener, begin: float, end: float, **data: Any) -> None
                 if n > 10:
                     await bot.send(attendee(piece, n / 10, "ana", participant_name="Ana", **data))
         await (await bot.ping())
-
-
-def written(path: Path, samples: int) -> None:
-    """Wait until a file has that many samples."""
-    while not path.exists() or max(readers(path).values()) < samples:
-        pass
 
 
 def grown(path: Path, size: int) -> None:

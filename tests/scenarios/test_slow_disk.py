@@ -14,12 +14,12 @@ from websockets.asyncio.client import ClientConnection, connect
 SECONDS = 5.0
 LONG = 30
 """Seconds of audio in a big message."""
-OFFERED = 160
+OFFERED = 80
 """Big messages, of 0.96 MB of samples each."""
 PATIENCE = 2.0
 """Seconds after which a message that is not taken is held back."""
-WAITING = 64 * 2**20
-"""Bytes of audio that may wait for the disk."""
+WAITING = 16 * 2**20
+"""Bytes of audio that may wait for the disk (`--buffer`)."""
 MARGIN = 48 * 2**20
 """What else they cost: messages that were taken off the wire and not yet looked at."""
 
@@ -52,9 +52,9 @@ async def test_a_disk_that_stands_still_for_a_while(place: Place) -> None:
 
 
 async def test_more_than_may_wait_holds_the_bot_back(place: Place) -> None:
-    """A disk that hangs costs no more memory than 64 MiB of audio; the bot waits, and loses nothing by it."""
+    """A disk that hangs costs no more memory than `--buffer` of audio; the bot waits, and loses nothing by it."""
     disk = Disk(place)
-    listener = await place.listen(environment=disk.environment)
+    listener = await place.listen("--buffer", WAITING, environment=disk.environment)
     sound = ramp(LONG)
     async with connect(listener.url, compression=None) as bot:
         await bot.send(message(sound, 0))

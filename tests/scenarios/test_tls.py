@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 import trustme
-from tests.scenarios.harness import HELLO, Listener, Place, assert_same, attendee, chunks, ramp
+from tests.scenarios.harness import HELLO, Listener, Place, assert_same, attendee, chunks, ramp, write
 from tests.scenarios.test_terminal import has, terminal
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidMessage
@@ -89,14 +89,14 @@ async def test_a_recording_over_tls(place: Place, authority: Authority) -> None:
 async def test_speech_over_tls(place: Place, authority: Authority) -> None:
     """Both ways at once: a simulated bot is recorded and spoken to, and its summary and the recording agree."""
     listener = await place.listen(*authority.options)
-    bot = await place.bot(listener.url, "--file", HELLO, "--seconds", 6, "--record", place.folder / "sent")
+    bot = await place.bot(listener.url, "--file", HELLO, "--loop", "--record", place.folder / "sent")
     await listener.event("session.started", session="sim")
-    spoken = await place.run("speak", HELLO, "--bot", "sim", "--json")
-    summary = (await bot.ended()).json
+    spoken = await place.run("speak", write(place.folder / "word.wav", ramp(1.5)), "--bot", "sim", "--json")
+    summary = (await bot.stop()).json
     await listener.stop()
     recording = await listener.finished("sim")
     assert spoken.status == 0
-    assert summary["played_seconds"] > 1
+    assert summary["played_seconds"] == pytest.approx(1.5)
     recording.assert_holds(summary)
 
 

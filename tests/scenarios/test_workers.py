@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.scenarios.faults import readers
+from tests.scenarios.faults import written
 from tests.scenarios.harness import (
     HELLO,
     RATE,
@@ -82,12 +82,6 @@ def is_there(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except OSError:
         return False
-
-
-def written(path: Path, samples: int) -> None:
-    """Wait until a file has that many samples."""
-    while not path.exists() or max(readers(path).values()) < samples:
-        pass
 
 
 def sockets(place: Place) -> list[Path]:
@@ -190,14 +184,16 @@ async def test_control_sees_one_listener(place: Place) -> None:
     assert status["url"] == listener.url
     assert {session["session"] for session in status["sessions"]} == {id_of(0), id_of(1)}
 
-    for worker in (0, 1):
-        spoken = await place.run("speak", word, "--bot", id_of(worker), "--json")
+    async def controlled(bot: str) -> None:
+        spoken = await place.run("speak", word, "--bot", bot, "--json")
         assert spoken.status == 0, spoken.err
         assert spoken.json["sent"] > 1
-        paused = await place.run("pause", 100, "--bot", id_of(worker), "--json")
-        assert paused.json == {"session": id_of(worker), "paused": 0.1, "told": True}
-        stopped = await place.run("stop", "--bot", id_of(worker), "--json")
-        assert stopped.json == {"session": id_of(worker), "dropped": 0.0}
+        paused = await place.run("pause", 100, "--bot", bot, "--json")
+        assert paused.json == {"session": bot, "paused": 0.1, "told": True}
+        stopped = await place.run("stop", "--bot", bot, "--json")
+        assert stopped.json == {"session": bot, "dropped": 0.0}
+
+    await asyncio.gather(*(controlled(id_of(worker)) for worker in (0, 1)))
     for bot in bots:
         bot.process.send_signal(signal.SIGINT)
         await bot.ended()

@@ -8,7 +8,7 @@ when the connection is closed and with which code. No clock: `now` is in seconds
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import msgspec
 
@@ -22,7 +22,8 @@ class Script(msgspec.Struct, frozen=True):
 
     `key` is the only one that's let in; empty lets in any, and none. `greeting` is what it says first. `tool` makes
     each answer wait so many seconds for a tool call; `limits` keeps the vendor's rate limit and time-outs.
-    `options` are an actor's own switches, named in its docs (`beta`, `preview`, …).
+    `options` are an actor's own switches, named in its docs (`beta`, `preview`, …). `shared` is what the connections of
+    one simulator know of each other, each actor under its own name: they are all given the same script.
     """
 
     key: str = ""
@@ -30,6 +31,7 @@ class Script(msgspec.Struct, frozen=True):
     tool: float = 0.0
     limits: bool = True
     options: frozenset[str] = frozenset()
+    shared: dict[str, Any] = {}
 
 
 class Refused(msgspec.Struct, frozen=True):
@@ -55,8 +57,10 @@ class Actor(Protocol):
     name: ClassVar[str]
     paths: ClassVar[str]
     """A regular expression of the paths that the vendor serves."""
-    dialect: AgentDialect
-    """On THEIR side."""
+    delta: ClassVar[float]
+    """Seconds of audio in one message of its voice."""
+    renews: ClassVar[bool]
+    """Whether what follows a tool call is another answer."""
     hears: bool
     """Whether audio is heard now: the client has done what has to come first."""
     vad: bool
@@ -67,8 +71,14 @@ class Actor(Protocol):
     """Samples per second at which it hears."""
     output_rate: int
     """Samples per second at which it speaks; known once the client has configured it."""
+    greeting: str
+    """What it says as soon as it hears: the script's, or what the client has configured; empty for nothing."""
 
     def __init__(self, script: Script) -> None: ...
+
+    @property
+    def dialect(self) -> AgentDialect:
+        """On THEIR side."""
 
     def admits(self, path: str, headers: Mapping[str, str], subprotocols: Sequence[str]) -> Refused | None:
         """Whether the upgrade is refused; `path` has its query, the names of headers are in lower case."""
@@ -87,3 +97,19 @@ class Actor(Protocol):
 
     def tick(self, now: float) -> list[Act]:
         """Time passed; asked several times a second."""
+
+
+@runtime_checkable
+class Occupant(Protocol):
+    """An actor that keeps others out for as long as its connection lives."""
+
+    def vacate(self) -> None:
+        """The connection is over, whoever ended it."""
+
+
+@runtime_checkable
+class Deferring(Protocol):
+    """An actor that has some words answered only when the user's speech has ended."""
+
+    def due(self, event: UserEvent, *, speaking: bool) -> bool:
+        """Whether an event that asks for an answer gets it now, while the user is `speaking` or not."""

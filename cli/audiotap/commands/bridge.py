@@ -42,7 +42,7 @@ def bridge(
 
     Examples:
 
-      audiotap bridge openai --instructions "You take part in a meeting; be brief."
+      audiotap bridge openai --model gpt-realtime --instructions "You take part in a meeting; be brief."
 
       audiotap bridge deepgram --tunnel cloudflared --voice aura-2-thalia-en
 

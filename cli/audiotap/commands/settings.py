@@ -50,7 +50,7 @@ def control_folder() -> Path:
     runtime = os.environ.get("AUDIOTAP_RUNTIME_DIR") or os.environ.get("XDG_RUNTIME_DIR")
     if runtime and len(os.fsencode(runtime)) <= LONGEST_RUNTIME_DIR:
         return Path(runtime) / "audiotap"
-    return Path(tempfile.gettempdir()) / f"audiotap-{os.getuid()}"
+    return Path(tempfile.gettempdir()) / (f"audiotap-{os.getuid()}" if hasattr(os, "getuid") else "audiotap")
 
 
 def state_folder() -> Path:

@@ -1,4 +1,4 @@
-"""audiotap sim: bots without a meeting, to test any receiver with."""
+"""audiotap sim: bots without a meeting and agents without an account, to test any receiver and any client with."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from typing import Annotated
 
 import typer
 
+from audiotap.commands.agents import Vendor
 from audiotap.commands.providers import Provider
 from audiotap.errors import UsageError
 
-app = typer.Typer(help="Simulate bots: no meeting and no account needed.", no_args_is_help=True)
+app = typer.Typer(help="Simulate bots and agents: no meeting and no account needed.", no_args_is_help=True)
 
 
 class Streams(StrEnum):
@@ -32,7 +33,7 @@ class Platform(StrEnum):
 
 @app.callback()
 def root() -> None:
-    """Simulate bots: no meeting and no account needed."""
+    """Simulate bots and agents: no meeting and no account needed."""
 
 
 @app.command("bot")
@@ -121,3 +122,95 @@ def bot(
         record=record,
     )
     raise typer.Exit(sim.bot(script, json=json))
+
+
+@app.command("agent")
+def agent(
+    vendor: Annotated[Vendor, typer.Argument(help="Whose agent it is.", metavar="PROVIDER")],
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port; 0 takes a free one.", min=0, max=65535)] = 8766,
+    key: Annotated[
+        str, typer.Option(help="The only key that is let in (default: any, and none).", show_default=False)
+    ] = "",
+    file: Annotated[
+        Path | None, typer.Option(help="What it answers: any audio file (default: a voice).", show_default=False)
+    ] = None,
+    echo: Annotated[
+        bool, typer.Option("--echo", help="Answer with what the user said, without silence around.")
+    ] = False,
+    says: Annotated[
+        str, typer.Option(help="The transcript of its answers (default: the voice's words).", show_default=False)
+    ] = "",
+    heard: Annotated[
+        str, typer.Option(help="The transcript of what the user says (default: its length).", show_default=False)
+    ] = "",
+    greeting: Annotated[str, typer.Option(help="What it says first, before the user spoke.", show_default=False)] = "",
+    silence: Annotated[
+        float, typer.Option(help="Seconds of silence that end the user's turn, where the agent finds that.", min=0.05)
+    ] = 0.5,
+    think: Annotated[float, typer.Option(help="Seconds between the user's turn and its first audio.", min=0)] = 0.3,
+    delta: Annotated[
+        float | None,
+        typer.Option(help="Milliseconds of audio per message (default: the vendor's).", min=1, show_default=False),
+    ] = None,
+    faster: Annotated[
+        float, typer.Option(help="How much faster than real time its audio leaves; 0 for at once.", min=0)
+    ] = 4.0,
+    late: Annotated[int, typer.Option(help="Messages of audio that still come after an interruption.", min=0)] = 0,
+    tool: Annotated[float, typer.Option(help="Seconds of a tool call before each answer; 0 for none.", min=0)] = 0.0,
+    fault: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="WHAT@WHEN, repeatable: error:CODE:MESSAGE, fatal:CODE:MESSAGE (and closes), close:CODE[:REASON], cut "
+            "(without a close frame), silent (says nothing more), malformed, binary, http:STATUS (refuses the next "
+            "upgrade); at Ns after a connection is ready (http: after the start), or at turn:N, in its N-th answer. "
+            "Once per run, or with every- in front on every connection."
+        ),
+    ] = None,
+    limits: Annotated[
+        bool, typer.Option("--limits/--no-limits", help="Keep the vendor's rate limits and time-outs.")
+    ] = True,
+    option: Annotated[
+        list[str] | None, typer.Option(help="A switch of the vendor's server, named on its page; repeatable.")
+    ] = None,
+    record: Annotated[
+        Path | None, typer.Option(help="Folder for what it hears: a WAV per connection.", show_default=False)
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Events as JSON lines on stdout.")] = False,
+) -> None:
+    """Be a vendor's voice agent for any client: hear with a VAD, answer with a voice, be interrupted, fail on demand.
+
+    Speaks the vendor's protocol to any number of clients at once, without a model behind it: it understands nothing,
+    and answers every utterance. With --json the first line says where it listens; Ctrl-C closes all connections
+    (1001), and the last line sums up.
+
+    Examples:
+
+      audiotap sim agent openai
+
+      audiotap sim agent deepgram --port 0 --json --echo --record heard
+
+      audiotap sim agent amigo --fault cut@turn:2 --fault http:503@turn:2
+
+      audiotap sim agent openai --key secret --think 0.8 --tool 2 --late 3
+    """
+    from audiotap.actors import ACTORS
+    from audiotap.actors.base import Script
+    from audiotap.jobs import sim_agent
+    from audiotap.net.agents.simulator.performance import Part
+
+    voice, words = sim_agent.voice(file, says)
+    part = Part(
+        voice=voice,
+        script=Script(key, greeting, tool, limits, frozenset(option or [])),
+        echo=echo,
+        says=says if echo else words,
+        heard=heard,
+        think=think,
+        delta=0.0 if delta is None else delta / 1000,
+        faster=faster,
+        late=late,
+        silence=silence,
+        record=record,
+    )
+    raise typer.Exit(sim_agent.agent(ACTORS[vendor], part, fault or [], host=host, port=port, json=json))

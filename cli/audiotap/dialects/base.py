@@ -23,6 +23,7 @@ MAX_TEXT = 8192
 """Characters of an id or a name: they are kept for as long as a session lives, and there may be thousands."""
 Text = Annotated[str, msgspec.Meta(max_length=MAX_TEXT)]
 _QUOTE = ord('"')
+_QUOTES = 2
 _SAMPLES = msgspec.json.Decoder(bytes)
 _OUR_TRACKS = (MIXED, SPOKEN)
 _ESCAPE = re.compile(
@@ -91,10 +92,11 @@ def samples(told: msgspec.Raw, where: str) -> bytes:
     """The bytes that a JSON string tells in base64; WireError if it is none, `where` in the message it stands.
 
     pybase64 decodes by the register what msgspec decodes by the letter, which gets what the other one doesn't take,
-    such as a string with escapes in it. For 100 ms at 16 kHz that is 2.3 µs instead of 3.8 with all that is around it.
+    such as a string with escapes in it, or of a strange length. For 100 ms at 16 kHz that is 2.3 µs instead of 3.8,
+    with all that is around it.
     """
     text = memoryview(told)
-    if text[0] == _QUOTE:
+    if text[0] == _QUOTE and len(text) % 4 == _QUOTES:
         try:
             return b64decode(text[1:-1], validate=True)
         except Base64Error:

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
-import soundfile
 import typer
 
 from audiotap.audio import Chunk
@@ -19,6 +18,7 @@ from audiotap.jobs.running import Signals, run
 from audiotap.net.control.remote import Target, attached, statuses
 from audiotap.net.tasks import first_of
 from audiotap.reading import read_audio, read_stream
+from audiotap.sndfile import soundfile
 from audiotap.text import counted, printable
 
 ENDLESS = 1e7

@@ -131,15 +131,12 @@ async def _python(_: Subject) -> str:
 
 
 async def _libsndfile(_: Subject) -> str:
-    hint = f"{sys.executable} -m pip install --upgrade --force-reinstall soundfile"
-    try:
-        soundfile = import_module("soundfile")
-    except (ImportError, OSError) as error:
-        raise MachineError(f"soundfile does not find libsndfile: {error}", hint) from error
+    sndfile = import_module("audiotap.sndfile")
+    soundfile = sndfile.soundfile
     version = soundfile.__libsndfile_version__
     known = {*soundfile.available_formats(), *soundfile.available_subtypes()}
     if missing := [one for one in FORMATS if one not in known]:
-        raise MachineError(f"libsndfile {version} is without {', '.join(missing)}", hint)
+        raise MachineError(f"libsndfile {version} is without {', '.join(missing)}", sndfile.INSTALL)
     return f"{version} with {', '.join(FORMATS)}"
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import re
 import secrets
-import stat
 from pathlib import Path
 
 from audiotap.errors import MachineError, UsageError
+from audiotap.files import is_private
 
 FILE = "secret"
 BYTES = 32
@@ -32,7 +32,7 @@ def kept(folder: Path) -> str:
         if not path.exists():
             _make(path)
         found = path.stat()
-        if found.st_uid != os.getuid() or stat.S_IMODE(found.st_mode) & 0o077:
+        if not is_private(found):
             raise MachineError(f"{path} can be read by others", f"chmod 600 {path}; or remove it, to have a new one")
         secret = path.read_text("ascii").strip()
     except (OSError, UnicodeError) as error:

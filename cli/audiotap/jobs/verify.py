@@ -7,7 +7,6 @@ from pathlib import Path
 
 import msgspec
 import numpy as np
-import soundfile
 from numpy.typing import NDArray
 
 from audiotap.audio import Level
@@ -16,6 +15,7 @@ from audiotap.jobs.output import talk
 from audiotap.manifest import NAME, Manifest
 from audiotap.net.sim.simulator import Outcome
 from audiotap.reports import SessionFinished
+from audiotap.sndfile import soundfile
 from audiotap.text import counted
 
 Samples = NDArray[np.int16]

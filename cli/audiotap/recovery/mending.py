@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 import msgspec
-import soundfile
 
 from audiotap.audio import RATES, SAMPLE_BYTES
 from audiotap.errors import AudioFileError
 from audiotap.files import beginning, cut, put_header
 from audiotap.reading import read_audio
+from audiotap.sndfile import soundfile
 from audiotap.writing import WAV_HEADER, wav_header
 
 OLD_WAV_HEADER = 44

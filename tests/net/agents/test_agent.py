@@ -66,18 +66,17 @@ async def refused(talk: Talk) -> AudiotapError:
 
 
 async def test_an_agent_is_opened_in_its_order(vendor: Vendor) -> None:
-    """It speaks first, is configured, says that it is, and may be spoken to from then on."""
+    """It speaks first, is configured, says that it is, and hears what was said until then."""
     async with talking(vendor) as talk:
         opening = asyncio.create_task(talk.agent.open())
         line = await vendor.met()
-        assert not talk.agent.say(SOUND)
+        assert talk.agent.say(SOUND)
         await line.say(Met("met-1"))
         assert await line.heard() == Configure({"model": ""})
         assert not talk.agent.ready.is_set()
         await line.say(Configured("talk-1"))
         await opening
         assert talk.agent.id == "talk-1"
-        assert talk.agent.say(SOUND)
         assert await line.heard() == SOUND
         assert talk.ear.heard == [Met("met-1"), Configured("talk-1")]
 
@@ -93,12 +92,12 @@ async def test_the_key_goes_where_it_belongs(vendor: Vendor) -> None:
 
 
 async def test_what_is_written_while_it_opens_is_said_then(vendor: Vendor) -> None:
-    """A turn in text waits for the agent; audio doesn't, nor what belongs to it."""
+    """A turn in text waits for the agent, and so does the beginning of a meeting."""
     async with talking(vendor) as talk:
         assert talk.agent.say(Write("Hello?"))
-        assert not any(map(talk.agent.say, ABOUT_NOW))
+        assert talk.agent.say(SOUND)
         line = await talk.begin(vendor)
-        assert await line.heard() == Write("Hello?")
+        assert await line.heard_next(2) == [Write("Hello?"), SOUND]
 
 
 async def test_everything_is_said_in_its_order(vendor: Vendor) -> None:

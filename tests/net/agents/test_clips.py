@@ -16,7 +16,7 @@ from tests.net.agents.fake import KEY, Clock, Told
 from tests.signals import RATE, tone
 from werkzeug import Request, Response
 
-from audiotap.agent_events import Speech
+from audiotap.agent_events import Replying, Speech, TurnDone
 from audiotap.audio import Chunk
 from audiotap.net.agents import clips as module
 from audiotap.net.agents.clips import ClipVoice
@@ -81,9 +81,9 @@ class Meeting:
         self.voice.push(Speech(Chunk(tone(seconds), RATE), item))
 
     async def playing(self, count: int) -> None:
-        """Return when so many clips were begun."""
+        """Return when it was asked so often, and a clip is being played."""
         await self.bot.until(count)
-        while not any(clip.began is not None for clip in self.voice._clips):  # noqa: ASYNC110 - nobody tells
+        while (clip := self.voice._current) is None or clip.began is None:  # noqa: ASYNC110 - nobody tells
             await asyncio.sleep(0.001)
 
 
@@ -185,6 +185,32 @@ async def test_a_clip_that_is_cut_before_it_is_asked_for(meeting: Meeting) -> No
     assert meeting.bot.played == pytest.approx([0.2], abs=0.1)
 
 
+async def test_a_clip_is_cut_once(meeting: Meeting) -> None:
+    """Also while the bot is still being asked to be silent."""
+    meeting.push("a", 2.0)
+    meeting.voice.done()
+    await meeting.playing(1)
+    with meeting.bot.thinking():
+        assert len(meeting.voice.cut()) == 1
+        await meeting.bot.until(2)
+        assert meeting.voice.cut() == []
+        assert not meeting.voice.speaking
+    assert meeting.bot.asked == ["POST", "DELETE"]
+
+
+async def test_answers_without_names(meeting: Meeting) -> None:
+    """What comes late of one that was cut is dropped, until the agent says that another one begins."""
+    meeting.push("", 0.5)
+    meeting.voice.cut()
+    meeting.push("", 0.5)
+    assert not meeting.voice.speaking
+    meeting.voice.heed(Replying())
+    meeting.push("", 0.2)
+    meeting.voice.heed(TurnDone())
+    await meeting.playing(1)
+    assert meeting.bot.played == pytest.approx([0.2], abs=0.1)
+
+
 async def test_a_bot_that_does_not_play(meeting: Meeting, clock: Clock) -> None:
     """It's told, without the key, and the next answer is tried."""
     meeting.bot.status = 400
@@ -192,7 +218,7 @@ async def test_a_bot_that_does_not_play(meeting: Meeting, clock: Clock) -> None:
     meeting.voice.done()
     await meeting.told.until(1)
     assert isinstance(meeting.told[0], Odd)
-    assert meeting.told[0].message.startswith("the answer was not played: Recall answered 400")
+    assert meeting.told[0].message.startswith("an answer could not be played: Recall answered 400")
     assert KEY not in meeting.told[0].message
     await clock.go(0.01)
     assert not meeting.voice.speaking
@@ -208,7 +234,7 @@ async def test_an_answer_that_is_too_long(meeting: Meeting, monkeypatch: pytest.
     for _ in range(10):
         meeting.push("a", 50.0)
     meeting.voice.done()
-    assert meeting.voice._clips[0].seconds == 300.0
+    assert meeting.voice._waiting[0].seconds == 300.0
     await meeting.told.until(1)
     assert isinstance(meeting.told[0], Odd)
     assert "too long" in meeting.told[0].message
@@ -222,5 +248,4 @@ async def test_closing_in_the_middle(meeting: Meeting) -> None:
     meeting.voice.done()
     await meeting.playing(1)
     await meeting.voice.close()
-    assert not meeting.voice.speaking
     assert meeting.bot.asked == ["POST"]

@@ -8,7 +8,7 @@ import pytest
 from tests.net.agents.fake import Clock
 from tests.signals import RATE, counting, tone, values
 
-from audiotap.agent_events import Speech
+from audiotap.agent_events import AgentEvent, Replying, Speech, SpeechDone, SpeechStopped, Transcript
 from audiotap.audio import Chunk
 from audiotap.net.agents import voice as module
 from audiotap.net.agents.conversation import HEARD_BLOCK, HEARD_LEAD
@@ -104,7 +104,7 @@ async def test_an_answer_that_is_cut(meeting: Meeting) -> None:
     before = meeting.heard
     await meeting.clock.go(1.0)
     assert meeting.heard == before
-    assert meeting.finished == ["a"]
+    assert meeting.finished == []
     assert not meeting.voice.speaking
 
 
@@ -145,18 +145,23 @@ async def test_what_comes_late_of_a_cut_item_is_dropped(meeting: Meeting) -> Non
     meeting.voice.done()
     await meeting.clock.go(1.0)
     assert meeting.heard[before:] == counting(1600) * 3
-    assert meeting.finished == ["a", "b", "c", "d"]
+    assert meeting.finished == ["b", "c", "d"]
 
 
-async def test_items_without_names(meeting: Meeting) -> None:
-    """Nothing tells what comes late from what is new, so what comes after a cut is heard."""
+@pytest.mark.parametrize("word", [Replying(), SpeechStopped(), Transcript("user", "Wait!")])
+async def test_items_without_names(meeting: Meeting, word: AgentEvent) -> None:
+    """What comes late of one that was cut is dropped, until the agent's words tell that another one begins."""
     meeting.push("", 0.2)
     await meeting.clock.go(0.1)
     assert [cut.item for cut in meeting.voice.cut()] == [""]
     before = len(meeting.heard)
     meeting.push("", 0.1)
+    meeting.voice.heed(Transcript("agent", "I was say"))
+    meeting.push("", 0.1)
+    meeting.voice.heed(word)
+    meeting.push("", 0.1)
     meeting.push("", 0.1, 1601)
-    meeting.voice.done()
+    meeting.voice.heed(SpeechDone())
     await meeting.clock.go(1.0)
     assert meeting.heard[before:] == counting(3200)
 
@@ -166,12 +171,29 @@ async def test_what_follows_a_cut_at_once_is_heard(meeting: Meeting) -> None:
     meeting.push("", 0.2)
     await meeting.clock.go(0.1)
     meeting.voice.cut()
+    meeting.voice.heed(Replying())
     before = len(meeting.heard)
     meeting.push("", 0.1)
     assert meeting.voice.speaking
     meeting.voice.done()
     await meeting.clock.go(1.0)
     assert meeting.heard[before:] == counting(1600)
+
+
+async def test_an_item_that_somebody_else_stops(meeting: Meeting) -> None:
+    """Who stops the bot's speech stops the whole item, and not only what of it has come."""
+    meeting.push("a", 0.2)
+    await meeting.clock.go(0.1)
+    meeting.mouth.stop()
+    before = len(meeting.heard)
+    meeting.push("a", 0.2)
+    await meeting.clock.go(0.1)
+    meeting.push("a", 0.2)
+    meeting.push("b", 0.1)
+    meeting.voice.done()
+    await meeting.clock.go(1.0)
+    assert meeting.heard[before:] == counting(1600)
+    assert meeting.finished == ["a", "b"]
 
 
 async def test_an_answer_is_cut_once(meeting: Meeting) -> None:
@@ -251,5 +273,5 @@ async def test_closing_in_the_middle(meeting: Meeting) -> None:
     meeting.voice.cut()
     meeting.push("c", 1.0)
     await meeting.voice.close()
-    assert sorted(meeting.finished) == ["a", "b", "c"]
+    assert meeting.finished == []
     assert not meeting.voice.speaking

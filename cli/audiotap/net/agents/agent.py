@@ -228,8 +228,12 @@ class Agent:
             raise as_error(self.name, self.ending)
 
     def say(self, event: UserEvent) -> bool:
-        """Say something; False if it is gone: it's over, or the agent isn't there and could not use it later."""
-        if self.over.is_set() or (isinstance(event, Fleeting) and not self.ready.is_set()):
+        """Say something. What is said before the agent is ready waits for it, some seconds of it if it is audio.
+
+        False for what is gone: it's over, or the agent was lost and could not use it later.
+        """
+        lost = self.connections and not self.ready.is_set()
+        if self.over.is_set() or (lost and isinstance(event, Fleeting)):
             return False
         self._idle.clear()
         self._outbox.put(event)

@@ -14,9 +14,9 @@ import msgspec
 
 from audiotap.agent_events import (
     AgentEvent,
+    Cancel,
     Listen,
     Speech,
-    SpeechDone,
     SpeechFile,
     SpeechStarted,
     ToolCall,
@@ -31,7 +31,7 @@ from audiotap.events import Fault, Heard, Speak
 from audiotap.hearing import Hearing
 from audiotap.net.agents.agent import Agent
 from audiotap.net.agents.clips import ClipVoice
-from audiotap.net.agents.voice import AgentVoice, Cut
+from audiotap.net.agents.voice import AgentVoice, Cut, Item
 from audiotap.net.rest.base import Access
 from audiotap.net.tap import Live, Tap
 from audiotap.pacing import LEAD
@@ -62,10 +62,9 @@ class Bridging(msgspec.Struct, frozen=True):
 class Voice(Protocol):
     """What an agent speaks with."""
 
-    @property
-    def speaking(self) -> bool: ...
-
     def push(self, speech: Speech) -> None: ...
+
+    def heed(self, event: AgentEvent) -> None: ...
 
     def done(self) -> None: ...
 
@@ -113,7 +112,7 @@ class Bridge:
     def _attend(self, live: Live) -> Attendant | None:
         """An agent for a session; None where it must do without."""
         session = live.session.key[1]
-        at_work = sum(attendant is not None for attendant in self._attendants.values())
+        at_work = sum(attendant is not None and attendant.at_work for attendant in self._attendants.values())
         if at_work >= self._bridging.most:
             self._tell(Odd(f"no agent takes part: there are {at_work} already (--max-agents)", session))
             return None
@@ -149,8 +148,14 @@ class Attendant:
         self._voice: Voice | None = None
         self._agent = Agent(bridging.dialect, bridging.account, bridging.settings, self, tell, patient=True)
         self._hearing = Hearing(self._agent.dialect.rate, self._loop.time())
+        self._leaving = False
         self._opening = asyncio.create_task(self._open(), name="agent comes")
-        self._tasks: set[asyncio.Future[bool]] = set()
+        self._tasks: set[asyncio.Future[object]] = set()
+
+    @property
+    def at_work(self) -> bool:
+        """Whether there is an agent, or may be one."""
+        return not self._agent.over.is_set()
 
     # The meeting's side
 
@@ -169,7 +174,11 @@ class Attendant:
     # The agent's side
 
     def hear(self, event: AgentEvent) -> None:
-        """The agent said something."""
+        """The agent said something; while we leave, nobody hears it any more."""
+        if self._leaving:
+            return
+        if self._voice is not None:
+            self._voice.heed(event)
         match event:
             case Speech():
                 self._speak(event)
@@ -177,9 +186,6 @@ class Attendant:
                 return
             case SpeechStarted():
                 self._cut()
-            case SpeechDone() | TurnDone():
-                if self._voice is not None:
-                    self._voice.done()
             case ToolCall(ours=True):
                 self._tell(Odd(f"the agent calls the tool {printable(event.name)}: nobody has it", self._session))
                 self._agent.refuse(event)
@@ -194,9 +200,11 @@ class Attendant:
         if self._voice is not None:
             self._voice.done()
         self._tap.note(self._live, "agent.lost", {"why": ending.message})
+        self._do(self._meet())
 
     async def close(self) -> None:
         """Leave."""
+        self._leaving = True
         self._opening.cancel()
         await asyncio.gather(self._opening, return_exceptions=True)
         await self._agent.leave()
@@ -211,13 +219,18 @@ class Attendant:
         except AudiotapError as error:
             self._tell(Failed(f"no agent takes part: {error.message}", error.hint, self._session))
             return
-        name, where = self._agent.name, without_path(self._agent.address.url)
-        self._tap.note(self._live, "agent.ready", {"agent": name, "id": self._agent.id})
-        self._tell(AgentReady(name, self._session, where, self._agent.connections))
+        await self._meet()
         await self._agent.over.wait()
         ending = self._agent.lost
         if ending is not None:
             self._tell(Failed(f"the agent is gone: {ending.message}", ending.hint, self._session))
+
+    async def _meet(self) -> None:
+        """Tell of the agent as soon as it may be spoken to, for the first time or again."""
+        await self._agent.ready.wait()
+        name, where = self._agent.name, without_path(self._agent.address.url)
+        self._tap.note(self._live, "agent.ready", {"agent": name, "id": self._agent.id})
+        self._tell(AgentReady(name, self._session, where, self._agent.connections))
 
     def _speak(self, speech: Speech) -> None:
         if self._voice is None:
@@ -228,20 +241,29 @@ class Attendant:
         clips = self._bridging.clips
         if Speak not in self._live.dialect.knows and clips is not None:
             return ClipVoice(self._live.session.bot or self._session, clips, self._tell)
-        return AgentVoice(self._tap.mouth(self._live))
+        return AgentVoice(self._tap.mouth(self._live), self._finished)
 
     def _cut(self) -> None:
         """Somebody speaks into the answer: our queue goes, the bot holds, the agent is told what was heard."""
         cuts = self._voice.cut() if self._voice is not None else []
-        if not cuts:
-            return
-        if self._bridging.pause:
-            self._do(self._tap.hush(self._live, self._bridging.pause))
-        heard, came = sum(cut.heard for cut in cuts), sum(cut.came for cut in cuts)
+        if cuts:
+            if self._bridging.pause:
+                self._do(self._tap.hush(self._live, self._bridging.pause))
+            self._tell_cut(cuts)
+
+    def _finished(self, item: Item) -> None:
+        """An item was heard, or `audiotap stop` was typed into it, which the agent has to know."""
+        if item.utterance.stopped and isinstance(self._voice, AgentVoice):
+            if not item.complete:
+                self._agent.say(Cancel())
+            self._tell_cut([self._voice.heard(item)])
+
+    def _tell_cut(self, cuts: Sequence[Cut]) -> None:
         for cut in cuts:
             self._dialogue.cut(cut.item, cut.heard)
             if cut.item and cut.heard < cut.came:
                 self._agent.say(Truncate(cut.item, cut.heard))
+        heard, came = sum(cut.heard for cut in cuts), sum(cut.came for cut in cuts)
         at = self._live.session.elapsed(self._loop.time()) or 0.0
         self._tap.note(self._live, "agent.interrupted", {"heard": heard, "dropped": came - heard})
         self._tell(AgentInterrupted(self._session, round(heard, 3), round(came - heard, 3), round(at, 3)))
@@ -258,7 +280,7 @@ class Attendant:
                 data = msgspec.to_builtins(event)
                 self._tap.note(self._live, f"agent.{data.pop('type')}", data)
 
-    def _do(self, work: Awaitable[bool]) -> None:
+    def _do(self, work: Awaitable[object]) -> None:
         task = asyncio.ensure_future(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)

@@ -15,12 +15,10 @@ from audiotap.agent_events import (
     Listen,
     ListenFile,
     Speech,
-    SpeechDone,
     SpeechFile,
     SpeechStarted,
     ToolCall,
     Truncate,
-    TurnDone,
     UserEvent,
     UtteranceEnd,
     Write,
@@ -45,8 +43,8 @@ USER = "user"
 AGENT = "agent"
 HEARD_BLOCK = 0.02
 """Seconds of the agent's voice that are played as one: what it costs to hear it in whole blocks."""
-HEARD_LEAD = 0.05
-"""Seconds by which they are handed out before they are heard: who is late by less leaves no hole in the voice."""
+HEARD_LEAD = 0.1
+"""Seconds by which they are handed out before they are heard, so that a late look makes no hole."""
 SETTLE = 0.3
 """Seconds of quiet after an answer's end, in which another one may begin by itself (after a tool call)."""
 NEW_TURN = 0.5
@@ -139,6 +137,7 @@ class Conversation:
         self._voice: AgentVoice | None = None
         self._mouth: Mouth | None = None
         self._live = False
+        self._measured = 0
 
     async def run(self, sources: Sequence[Source], *, vad: bool) -> None:
         """Take every turn; returns when the last one was answered, or the agent is gone.
@@ -160,7 +159,8 @@ class Conversation:
             await microphone.close()
 
     async def close(self) -> None:
-        """Be silent; tell of the last turn."""
+        """Be silent; tell of turns that were not told of."""
+        self._measure()
         if self._voice is not None:
             await self._voice.close()
         if self._mouth is not None:
@@ -195,7 +195,7 @@ class Conversation:
             await self._answered(self._manner.timeout, heard=self._manner.interrupt)
         else:
             await self._answered(self._manner.timeout)
-        self._measure()
+            self._measure()
 
     async def _gone_or(self, work: Any) -> None:
         """Some work, unless the agent is gone before."""
@@ -252,12 +252,11 @@ class Conversation:
             self._changed.set()
             return
         self._note("agent", event)
+        if self._voice is not None:
+            self._voice.heed(event)
         match event:
             case SpeechStarted():
                 self.cut()
-            case SpeechDone() | TurnDone():
-                if self._voice is not None:
-                    self._voice.done()
             case ToolCall(ours=True):
                 self._tell(Odd(f"the agent calls the tool {printable(event.name)}: nobody has it", self._session))
                 self._agent.refuse(event)
@@ -289,8 +288,7 @@ class Conversation:
             self.dialogue.cut(cut.item, cut.heard)
             if cut.item and cut.heard < cut.came:
                 self.say(Truncate(cut.item, cut.heard))
-        for turn in self.turns.turns[-2:]:
-            turn.interrupted = turn.interrupted or turn.first_sound is not None
+        self.turns.interrupted(self._tape.seconds)
         dropped = sum(cut.came for cut in cuts) - heard
         self._tell(AgentInterrupted(self._session, round(heard, 3), round(dropped, 3), round(self._tape.seconds, 3)))
 
@@ -332,9 +330,8 @@ class Conversation:
         return self._heard_at + patience
 
     def _measure(self) -> None:
-        """Tell of the turn that is over."""
-        turn = self.turns.current
-        if turn is not None:
+        """Tell of the turns that are over."""
+        for turn in self.turns.turns[self._measured :]:
             self._tell(
                 TurnMeasured(
                     self._session,
@@ -346,6 +343,7 @@ class Conversation:
                     **turn.figures(),
                 )
             )
+        self._measured = len(self.turns.turns)
 
     def _tell_said(self, said: Said) -> None:
         self._tell(SaidAloud(self._session, said.role, said.text, round(said.at, 3)))

@@ -6,11 +6,10 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
-from functools import partial
 
 import msgspec
 
-from audiotap.agent_events import Speech
+from audiotap.agent_events import AgentEvent, Replying, Speech, SpeechDone, SpeechStopped, Transcript, TurnDone
 from audiotap.audio import Chunk
 from audiotap.errors import NobodyError
 from audiotap.net.mouth import Mouth, Utterance
@@ -35,7 +34,6 @@ class Item:
         self.utterance = Utterance()
         self.came = 0.0
         self.complete = False
-        self.task: asyncio.Task[None] | None = None
         self._chunks: deque[Chunk] = deque()
         self._more = asyncio.Event()
 
@@ -69,15 +67,15 @@ class Item:
 class AgentVoice:
     """Plays what an agent says through a mouth. All methods belong to the event loop's thread.
 
-    `finished` is told of each item when it had time to be heard, or was cut.
+    `finished` is told of each item when it had time to be heard, or was stopped by somebody else; not when it was cut.
     """
 
     def __init__(self, mouth: Mouth, finished: Callable[[Item], None] = lambda _: None) -> None:
         self.dropped = 0.0
         self._mouth = mouth
         self._finished = finished
-        self._items: list[Item] = []
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._items: dict[Item, asyncio.Task[None]] = {}
+        self._ending: set[asyncio.Task[None]] = set()
         self._cut: set[str] = set()
 
     @property
@@ -95,8 +93,17 @@ class AgentVoice:
         item = next((item for item in self._items if item.name == speech.item and not item.complete), None)
         if item is None:
             self.done()
-            item = self._begin(speech.item)
+            item = Item(speech.item)
+            self._items[item] = asyncio.create_task(self._play(item), name="agent's voice")
         item.push(speech.chunk)
+
+    def heed(self, event: AgentEvent) -> None:
+        """Take another of its words: where an answer ends and, where no items are named, before which one begins."""
+        match event:
+            case SpeechDone() | TurnDone():
+                self.done()
+            case Replying() | SpeechStopped() | Transcript(role="user"):
+                self._cut.discard("")
 
     def done(self) -> None:
         """The agent has said all of what it was saying."""
@@ -105,38 +112,31 @@ class AgentVoice:
 
     def cut(self) -> list[Cut]:
         """Be silent at once: the items that were not heard in full, in order."""
+        items, self._items = self._items, {}
         cuts = []
-        items, self._items = self._items, []
-        for item in items:
-            heard = max(0.0, item.utterance.sent - (self._mouth.unheard if item.utterance.sent else 0.0))
-            cuts.append(Cut(item.name, min(heard, item.came), item.came))
-            if item.name:
-                self._cut.add(item.name)
+        for item, task in items.items():
+            cuts.append(self.heard(item))
+            self._cut.add(item.name)
             self._mouth.drop(item.utterance)
-            if item.task is not None:
-                item.task.cancel()
+            task.cancel()
+            self._ending.add(task)
+            task.add_done_callback(self._ending.discard)
         return cuts
+
+    def heard(self, item: Item) -> Cut:
+        """How much of an item was heard by now."""
+        heard = item.utterance.sent - (self._mouth.unheard if item.utterance.sent else 0.0)
+        return Cut(item.name, max(0.0, min(heard, item.came)), item.came)
 
     async def close(self) -> None:
         """Be gone."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-
-    def _begin(self, name: str) -> Item:
-        item = Item(name)
-        self._items.append(item)
-        item.task = asyncio.create_task(self._play(item), name="agent's voice")
-        self._tasks.add(item.task)
-        item.task.add_done_callback(partial(self._over, item))
-        return item
+        self.cut()
+        await asyncio.gather(*self._ending, return_exceptions=True)
 
     async def _play(self, item: Item) -> None:
         with suppress(NobodyError):
             await self._mouth.speak(item.utterance, item.chunks())
-
-    def _over(self, item: Item, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        if item in self._items:
-            self._items.remove(item)
+        if item.utterance.stopped:
+            self._cut.add(item.name)
+        del self._items[item]
         self._finished(item)

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import shutil
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
@@ -16,7 +15,7 @@ from websockets.exceptions import ConnectionClosed
 
 from audiotap.audio import Chunk
 from audiotap.dialects import native
-from audiotap.errors import AudiotapError, Exit, NobodyError, UsageError
+from audiotap.errors import AudiotapError, Exit, NobodyError, UsageError, WireError
 from audiotap.events import (
     Ask,
     Attach,
@@ -31,8 +30,11 @@ from audiotap.events import (
     Speak,
     Status,
     Stop,
+    Watch,
     is_meant,
 )
+from audiotap.files import is_ours
+from audiotap.net.control.audience import Shown, decoded
 from audiotap.net.control.sockets import dial_control, say
 from audiotap.net.tasks import from_thread
 
@@ -64,7 +66,7 @@ class Listener:
 
 def listeners(folder: Path, port: int | None) -> list[Listener]:
     """The listeners of this user, or those on one port. A folder that is somebody else's is not looked into."""
-    if not folder.is_dir() or folder.stat().st_uid != os.getuid():
+    if not folder.is_dir() or not is_ours(folder.stat()):
         return []
     found = [Listener(path) for path in sorted(folder.glob("*-*.sock")) if path.stem.partition("-")[0].isdecimal()]
     return [one for one in found if port is None or one.port == port]
@@ -167,6 +169,21 @@ async def attached(target: Target) -> AsyncIterator[Attachment]:
             await asyncio.sleep(RETRY_SECONDS)
     async with attachment.connection:
         yield attachment
+
+
+async def watching(target: Target) -> AsyncGenerator[Shown]:
+    """What the listener that is meant shows, until it ends."""
+    listener = _choose(await statuses(target.folder, target.port), target)
+    try:
+        connection = await dial_control(listener.path)
+    except OSError as error:
+        raise NobodyError("the listener went away", "start it again: audiotap listen") from error
+    async with connection:
+        await say(connection, Watch())
+        with suppress(ConnectionClosed):
+            async for wire in connection:
+                with suppress(WireError):
+                    yield decoded(wire)
 
 
 async def _attach(target: Target) -> Attachment:

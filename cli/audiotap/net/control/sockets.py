@@ -1,6 +1,7 @@
-"""Control sockets: a Unix socket for each listener, in a folder that only its user can enter.
+"""Control sockets: one for each listener, `<port>-<pid>.sock` in a folder that only its user can enter.
 
-The socket is `<port>-<pid>.sock`; workers have theirs in a folder beside it, `<port>-<pid>`.
+Workers have theirs in a folder beside it, `<port>-<pid>`. It is a Unix socket that nobody else can open; on a system
+without those a file stands there instead (`loopback`).
 """
 
 from __future__ import annotations
@@ -8,31 +9,48 @@ from __future__ import annotations
 import os
 import socket
 import stat
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 from websockets.asyncio.client import ClientConnection, unix_connect
 from websockets.asyncio.connection import Connection
-from websockets.asyncio.server import Server, ServerConnection, unix_serve
+from websockets.asyncio.server import Server, unix_serve
 
 from audiotap.dialects import native
 from audiotap.errors import MachineError
 from audiotap.events import ControlEvent
+from audiotap.files import is_private
+from audiotap.net.control.loopback import Handler, dial_loopback, serve_loopback
 from audiotap.net.peer import MAX_MESSAGE
 
+UNIX = hasattr(socket, "AF_UNIX") and os.name == "posix"
+"""Whether this system has Unix sockets that asyncio can use."""
 ON_THE_WAY = 32 * 1024
 """Bytes to a listener that may be on their way: hundreds of speakers may begin at once, and all that came is read."""
+OPTIONS: dict[str, Any] = {
+    "compression": None,
+    "max_size": MAX_MESSAGE,
+    "ping_interval": None,
+    "close_timeout": 1,
+}
+"""Without pings on either end: a speaker that is held back is not read from, so its answers come late, and no peer on
+this machine dies without its socket."""
 OTHER_FOLDER = "set AUDIOTAP_RUNTIME_DIR to a folder of yours"
-
-Handler = Callable[[ServerConnection], Awaitable[None]]
 
 
 @asynccontextmanager
-async def control_server(path: Path, serve: Handler) -> AsyncIterator[None]:
+async def control_server(path: Path, handler: Handler) -> AsyncIterator[None]:
     """Serve control clients on a socket while the block runs."""
     _make_private(path.parent)
-    server = await _serve(path, serve)
+    try:
+        server = await _serve(path, handler)
+    except OSError as error:
+        raise MachineError(
+            f"cannot make the control socket {path}: {error.strerror or error}",
+            "set AUDIOTAP_RUNTIME_DIR to a short, writable folder",
+        ) from error
     try:
         yield
     finally:
@@ -57,35 +75,25 @@ def _make_private(folder: Path) -> None:
         found = folder.lstat()
     except OSError as error:
         raise MachineError(f"cannot make {folder}: {error.strerror}", OTHER_FOLDER) from error
-    if found.st_uid != os.getuid() or not stat.S_ISDIR(found.st_mode) or found.st_mode & 0o077:
+    if not stat.S_ISDIR(found.st_mode) or not is_private(found):
         raise MachineError(f"{folder} is open to others", f"remove it, or {OTHER_FOLDER}")
 
 
 async def _serve(path: Path, handler: Handler) -> Server:
-    """Listen for control clients on a Unix socket that only its owner can open.
-
-    Without pings on either end: a speaker that is held back is not read from, so its answers come late, and no peer on
-    this machine dies without its socket.
-    """
+    options = {**OPTIONS, "max_queue": 1}
+    if not UNIX:
+        return await serve_loopback(path, handler, ON_THE_WAY, options)
     before = os.umask(0o177)
     try:
-        return await unix_serve(
-            handler, str(path), compression=None, max_size=MAX_MESSAGE, max_queue=1, ping_interval=None, close_timeout=1
-        )
-    except OSError as error:
-        raise MachineError(
-            f"cannot make the control socket {path}: {error.strerror or error}",
-            "set AUDIOTAP_RUNTIME_DIR to a short, writable folder",
-        ) from error
+        return await unix_serve(handler, str(path), **options)
     finally:
         os.umask(before)
 
 
 async def dial_control(path: Path) -> ClientConnection:
     """Dial a listener's control socket. OSError when nobody listens there any more."""
-    connection = await unix_connect(
-        str(path), "ws://localhost/", compression=None, max_size=MAX_MESSAGE, ping_interval=None, close_timeout=1
-    )
+    dialling = unix_connect(str(path), "ws://localhost/", **OPTIONS) if UNIX else dial_loopback(path, OPTIONS)
+    connection = await dialling
     connection.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, ON_THE_WAY)
     return connection
 

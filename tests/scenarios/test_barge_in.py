@@ -1,0 +1,52 @@
+"""Somebody speaks into an agent's answer: it ends at once, at the bot, in the recording and in the agent's memory."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from tests.scenarios.harness import Arg, Place, assert_same, sounding
+from tests.scenarios.meeting import bridged, joined, voice
+
+from audiotap.pacing import BLOCK, LEAD
+
+CASES = [
+    *(("openai", 24000, 0.5), ("azure", 24000, 0.0), ("botify", 24000, 1.25)),
+    *(("deepgram", 16000, 0.5), ("amigo", 16000, 0.5)),
+]
+WITHOUT_MEMORY = {"deepgram", "amigo"}
+"""Vendors that have no word for what was heard."""
+
+
+@pytest.mark.parametrize(("provider", "rate", "pause"), CASES)
+@pytest.mark.parametrize("faster", [4, 0])
+async def test_an_interruption(place: Place, provider: str, rate: int, pause: float, faster: float) -> None:
+    """After it the bot gets nothing more of the answer, not even what comes late; the next answer is played whole."""
+    agent = await place.agent(provider, "--echo", "--think", 0, "--late", 5, "--faster", faster)
+    asked: tuple[Arg, ...] = () if pause == 0.5 else ("--bot-pause", pause)
+    bridge = await bridged(place, provider, agent.url, *asked)
+    first, second = voice(3, rate), voice(0.4, rate, 700)
+    async with joined(bridge, rate=rate) as bot:
+        await bot.ask(first)
+        await bot.plays(rate // 2)
+        await bot.ask(second)
+        interrupted = await bridge.event("interrupted")
+        await bot.until(lambda: np.array_equal(bot.spoken[-len(second) :], second) or None, "the second answer")
+        await agent.event("turn", turn=2)
+    await bridge.stop()
+    recording = await bridge.finished("bot_1")
+
+    cut = len(bot.spoken) - len(second)
+    assert rate // 2 <= cut < len(first)
+    assert_same(bot.spoken[:cut], first[:cut])
+    assert_same(sounding(recording.samples("spoken")), bot.spoken)
+    assert bot.pauses == ([pause] if pause else [])
+    assert 0 < interrupted["heard"] <= cut / rate <= interrupted["heard"] + LEAD + BLOCK + 0.001
+    assert len(bridge.told("interrupted")) == 1
+    told = [one["seconds"] for one in agent.told("truncated")]
+    assert told == ([] if provider in WITHOUT_MEMORY else [pytest.approx(interrupted["heard"], abs=0.001)])
+    log = [json.loads(line) for line in (recording.folder / "events.jsonl").read_text("utf-8").splitlines()]
+    assert [line["data"]["heard"] for line in log if line["event"] == "agent.interrupted"] == [
+        pytest.approx(interrupted["heard"], abs=0.001)
+    ]
