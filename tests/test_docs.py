@@ -16,6 +16,7 @@ from audiotap.dialects import REGISTER
 from audiotap.errors import Exit
 from audiotap.events import Heard
 from audiotap.manifest import Manifest
+from audiotap.net.agents import simulator
 from audiotap.reports import Report
 from audiotap.session import Session, Timing
 
@@ -73,6 +74,15 @@ def test_every_json_event_is_explained() -> None:
         (row,) = (line for line in _page("recording.md").splitlines() if line.startswith(f"| `{config.tag}` |"))
         assert re.findall(r"`(\w+)`", row.split("|")[3]) == fields
         assert _unexplained(fields) == []
+
+
+def test_every_event_of_a_simulated_agent_is_explained() -> None:
+    """Whatever `sim agent --json` prints stands in the table of docs/agents/simulator.md."""
+    rows = [line.split("|") for line in _page("agents/simulator.md").splitlines()]
+    told = {row[1].strip(): re.findall(r"`(\w+)`", row[2]) for row in rows if len(row) == 5}
+    for report in get_args(simulator.reports.Report):
+        fields = [field.name for field in msgspec.structs.fields(report)]
+        assert told[f"`{report.__struct_config__.tag}`"] == fields
 
 
 def test_every_exit_status_is_explained() -> None:

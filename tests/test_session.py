@@ -390,6 +390,41 @@ def test_speech_stays_aligned_while_the_bots_clock_drifts() -> None:
     assert spoken.position / RATE == pytest.approx(3600, abs=0.3)
 
 
+def test_a_line_that_begins_when_it_is_told_to() -> None:
+    """Tracks of our own clock lie where they were heard from then on, whoever begins, each at its own rate."""
+    session = Session(("fake", "talk-1"), Timing(), STARTED)
+    assert session.elapsed(1000.0) is None
+    session.begin(1000.0)
+    assert session.elapsed(1002.5) == 2.5
+    agent = session.place_played("agent", Chunk(counting(2400), 24_000), 1002.0)
+    user = session.place_played("user", Chunk(counting(1600), RATE), 1000.5)
+    assert [(placed.track, placed.position) for placed in agent + user] == [("agent", 48_000), ("user", 8000)]
+
+
+def test_what_is_played_before_the_line_begins() -> None:
+    """It lies at its beginning, and what follows lies behind it."""
+    session = Session(("fake", "talk-1"), Timing(), STARTED)
+    session.begin(1000.0)
+    played = [session.place_played("agent", Chunk(counting(1600), RATE), 999.0 + n / 10)[0] for n in range(3)]
+    assert [placed.position for placed in played] == in_a_row(3)
+
+
+def test_a_line_that_nobody_began_begins_with_what_is_played() -> None:
+    """From then on there is a time on it."""
+    session = Session(("fake", "talk-1"), Timing(), STARTED)
+    (placed,) = session.place_played("agent", Chunk(counting(1600), RATE), 1000.0)
+    assert placed.position == 0
+    assert session.elapsed(1001.0) == 1.0
+
+
+def test_a_listeners_line_has_a_time_once_something_was_heard() -> None:
+    """On our clock, since the bot's own is another."""
+    call = Call()
+    assert call.session.elapsed(call.now) is None
+    call.play(evenly(EPOCH, 10))
+    assert call.session.elapsed(call.now + 2) == pytest.approx(3.0)
+
+
 # What else a session knows
 
 

@@ -173,6 +173,10 @@ class SpeechDone(msgspec.Struct, frozen=True, tag="speech-done"):
     item: str = ""
 
 
+INTERRUPTED = "turn_detected"
+"""Why an answer was cancelled that the user spoke into (OpenAI's word, for all vendors): another one follows."""
+
+
 class TurnDone(msgspec.Struct, frozen=True, tag="turn-done"):
     """An answer is over. `pending` when another one follows by itself (after a tool call).
 

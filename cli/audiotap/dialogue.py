@@ -75,15 +75,17 @@ class Dialogue:
             said = Said(role, now)
             if len(self.said) < MOST_SAID:
                 self.said.append(said)
-            if item:
-                self._items[role, item] = said
+                if item:
+                    self._items[role, item] = said
         return said
 
     def _write(self, event: Transcript, now: float) -> Said | None:
         said = self._items.get((event.role, event.item)) if event.item else self._unnamed(event.role)
         if said is None:
             said = self._place(event.role, event.item, now)
-        if event.final and said.final and said.text != event.text:
+        if said.final and not event.final:
+            return None
+        if said.final and said.text != event.text[:MOST_TEXT]:
             said = self._place(event.role, "", now)
         news = event.final and not said.final
         said.text = event.text[:MOST_TEXT] if event.final else (said.text + event.text)[:MOST_TEXT]

@@ -49,6 +49,15 @@ class Endpointer:
         self._rest = data[whole * self._frame * SAMPLE_BYTES :]
         return [found for loud in _loud(data, whole, self._frame, self._threshold) for found in self._look(loud=loud)]
 
+    def finish(self) -> list[Boundary]:
+        """The end of speech that lasts to the end of the stream: behind its last loud frame."""
+        if not self.speaking:
+            return []
+        self.speaking = False
+        return [
+            Boundary(speech=False, at=(self._frames - self._turning) * self._frame, found=self._frames * self._frame)
+        ]
+
     def _look(self, *, loud: bool) -> Iterator[Boundary]:
         self._frames += 1
         self._turning = self._turning + 1 if loud != self.speaking else 0
@@ -67,14 +76,6 @@ def speech_bounds(pcm: bytes, rate: int, threshold: float = THRESHOLD) -> tuple[
         return None
     last = found[-1]
     return found[0].at, len(pcm) // SAMPLE_BYTES if last.speech else last.at
-
-
-def first_loud(pcm: bytes, rate: int, threshold: float = THRESHOLD) -> int | None:
-    """The first sample of the first frame of S16LE that is loud; None where none is."""
-    size = max(1, round(rate * FRAME))
-    whole = pcm.ljust(-(-len(pcm) // (size * SAMPLE_BYTES)) * size * SAMPLE_BYTES, b"\0")
-    loud = _loud(whole, len(whole) // (size * SAMPLE_BYTES), size, threshold)
-    return loud.index(True) * size if True in loud else None
 
 
 def _loud(data: bytes, frames: int, size: int, threshold: float) -> list[bool]:

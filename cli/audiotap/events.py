@@ -138,6 +138,10 @@ class Ask(msgspec.Struct, frozen=True, tag="ask"):
     """What is going on?"""
 
 
+class Watch(msgspec.Struct, frozen=True, tag="watch"):
+    """Show me everything from now on: after this the listener speaks as `net.control.audience` does."""
+
+
 class TrackStatus(msgspec.Struct, frozen=True):
     """One track as it stands: seconds on the time line, samples per second."""
 
@@ -172,5 +176,7 @@ class Status(msgspec.Struct, frozen=True, tag="status"):
 Event = Heard | Occurred | Speak | Pause | Stop | Fault | Unknown
 """What a provider's dialect may say."""
 
-ControlEvent = Attach | Attached | Speak | Finish | Progress | Finished | Pause | Stop | Done | Ask | Status | Fault
+ControlEvent = (
+    Attach | Attached | Speak | Finish | Progress | Finished | Pause | Stop | Done | Ask | Watch | Status | Fault
+)
 """What our own control socket may say."""

@@ -25,12 +25,11 @@ class Hearing:
 
     def __init__(self, rate: int, now: float) -> None:
         self.rate = rate
-        self._mix = Intake(rate, _nobody)
         self._mixed = False
         self._came = now
         self._zero = now
         self._given = 0
-        self._parts: dict[str, Intake] = {}
+        self._intakes: dict[str, Intake] = {}
         self._waiting: dict[str, bytearray] = {}
 
     def push(self, track: str, chunks: Sequence[Chunk], now: float) -> bytes:
@@ -39,12 +38,12 @@ class Hearing:
             if not self._mixed:
                 self._mixed, self._waiting = True, {}
             self._came = now
-            return self._give(b"".join(self._mix.take(chunk) for chunk in chunks))
+            return self._give(self._take(track, chunks))
         if not self._mixed:
-            intake = self._parts.setdefault(track, Intake(self.rate, _nobody))
             waiting = self._waiting.setdefault(track, bytearray())
-            for chunk in chunks:
-                waiting += intake.take(chunk)
+            if not waiting:
+                waiting += bytes(max(0, self._passed(now) - self._given) * SAMPLE_BYTES)
+            waiting += self._take(track, chunks)
             most = round(MOST_BEHIND * self.rate) * SAMPLE_BYTES
             if len(waiting) > most:
                 del waiting[: len(waiting) - most]
@@ -52,21 +51,36 @@ class Hearing:
 
     def tick(self, now: float) -> bytes:
         """What is heard because time passes: participants added up, and silence where nothing comes."""
-        due = round((now - self._zero) * self.rate) - self._given
+        due = self._passed(now) - self._given
         if self._mixed:
             if now - self._came < PATIENCE or due <= 0:
                 return b""
-            return self._give(bytes(due * SAMPLE_BYTES))
+            return self._give(self._rest(MIXED).ljust(due * SAMPLE_BYTES, b"\0"))
         due -= round(CUSHION * self.rate)
         if due <= 0:
             return b""
         parts = []
-        for waiting in self._waiting.values():
+        for track, waiting in self._waiting.items():
+            if len(waiting) < due * SAMPLE_BYTES:
+                waiting.extend(self._rest(track))
             part = bytes(waiting[: due * SAMPLE_BYTES])
             del waiting[: len(part)]
             if part:
                 parts.append(part.ljust(due * SAMPLE_BYTES, b"\0"))
         return self._give(mix(parts) if parts else bytes(due * SAMPLE_BYTES))
+
+    def _take(self, track: str, chunks: Sequence[Chunk]) -> bytes:
+        intake = self._intakes.setdefault(track, Intake(self.rate, _nobody))
+        return b"".join(intake.take(chunk) for chunk in chunks)
+
+    def _rest(self, track: str) -> bytes:
+        """What a resampler still held of a track that goes on no more."""
+        intake = self._intakes.pop(track, None)
+        return intake.rest() if intake is not None else b""
+
+    def _passed(self, now: float) -> int:
+        """Samples of real time."""
+        return round((now - self._zero) * self.rate)
 
     def _give(self, pcm: bytes) -> bytes:
         self._given += len(pcm) // SAMPLE_BYTES

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from audiotap.audio import SAMPLE_BYTES, Chunk, Resampler
+from audiotap.errors import AudioFileError
 from audiotap.files import draft_of
 from audiotap.reading import read_audio
 from audiotap.sndfile import soundfile
@@ -18,9 +19,9 @@ def write_stereo(left: Path | None, right: Path | None, target: Path) -> None:
     """Write mono files as the two channels of a WAV at the higher of their rates; the shorter one ends in silence.
 
     One of them may be missing, and is silent then. The file is there whole or not at all. OSError where the disk
-    refuses; ValueError where both are missing.
+    refuses; AudioFileError for what cannot be read; ValueError where both are missing.
     """
-    rate = max(soundfile.info(path).samplerate for path in (left, right) if path is not None)
+    rate = max(_rate(path) for path in (left, right) if path is not None)
     draft = draft_of(target)
     try:
         fd = os.open(draft, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600)
@@ -32,6 +33,13 @@ def write_stereo(left: Path | None, right: Path | None, target: Path) -> None:
         raise OSError(f"cannot write {target}: {error}") from error
     finally:
         draft.unlink(missing_ok=True)
+
+
+def _rate(path: Path) -> int:
+    try:
+        return int(soundfile.info(path).samplerate)
+    except soundfile.SoundFileError as error:
+        raise AudioFileError(f"cannot read {path} as audio: {error}") from error
 
 
 def _samples(path: Path | None, rate: int) -> Iterator[bytes]:

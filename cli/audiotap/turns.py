@@ -11,10 +11,14 @@ import math
 
 import msgspec
 
-from audiotap.agent_events import AgentEvent, Speech, SpeechFile, SpeechStopped, Transcript, TurnDone
-from audiotap.endpointing import THRESHOLD, first_loud
+from audiotap.agent_events import INTERRUPTED, AgentEvent, Speech, SpeechFile, SpeechStopped, Transcript, TurnDone
+from audiotap.audio import SAMPLE_BYTES
+from audiotap.endpointing import THRESHOLD, Endpointer
 
 CANCELLED = "cancelled"
+
+TOGETHER = 0.1
+"""Seconds between two pieces of an answer that are still heard as one."""
 
 
 class Turn(msgspec.Struct):
@@ -61,6 +65,7 @@ class Turns:
         self.turns: list[Turn] = []
         self._in_text = in_text
         self._threshold = threshold
+        self._ear: Ear | None = None
 
     @property
     def current(self) -> Turn | None:
@@ -97,7 +102,7 @@ class Turns:
                 self._came(turn, now)
             case Transcript(role="agent") if event.text and self._in_text:
                 self._came(turn, now)
-            case TurnDone(pending=False) if not (event.status == CANCELLED and turn.first_byte is None):
+            case TurnDone(pending=False) if event.reason != INTERRUPTED:
                 turn.ended, turn.status, turn.reason = now, event.status, event.reason
 
     def interrupted(self, now: float) -> None:
@@ -110,10 +115,13 @@ class Turns:
         """Agent's audio is heard from `plays_at` on."""
         turn = self.current
         if turn is None or turn.first_sound is not None or turn.said_until is None or turn.first_byte is None:
+            self._ear = None
             return
-        at = first_loud(pcm, rate, self._threshold)
-        if at is not None and plays_at + at / rate >= turn.said_until:
-            turn.first_sound = plays_at + at / rate
+        if self._ear is None or rate != self._ear.rate or plays_at > self._ear.until + TOGETHER:
+            self._ear = Ear(rate, self._threshold)
+        begun = self._ear.hear(plays_at, pcm)
+        if begun is not None:
+            turn.first_sound = max(begun, turn.said_until)
 
     def _came(self, turn: Turn, now: float) -> None:
         if turn.first_byte is None and now >= (turn.said_until if turn.said_until is not None else math.inf):
@@ -122,6 +130,24 @@ class Turns:
             turn.server_byte = now
         if turn.status == "missing":
             turn.status = "answering"
+
+
+class Ear:
+    """Hears where sound begins in audio that is played in pieces, each much shorter than what counts as sound."""
+
+    def __init__(self, rate: int, threshold: float) -> None:
+        self.rate = rate
+        self.until = math.inf
+        self._endpointer = Endpointer(rate, threshold)
+        self._heard = 0
+
+    def hear(self, plays_at: float, pcm: bytes) -> float | None:
+        """Take the next piece; when the sound began that is noticed with it."""
+        begun = next((one.at for one in self._endpointer.push(pcm) if one.speech), None)
+        at = plays_at + (begun - self._heard) / self.rate if begun is not None else None
+        self._heard += len(pcm) // SAMPLE_BYTES
+        self.until = plays_at + len(pcm) / SAMPLE_BYTES / self.rate
+        return at
 
 
 def _between(start: float | None, end: float | None) -> float | None:

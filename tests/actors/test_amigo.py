@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from audiotap.actors.amigo import Simulated
+from audiotap.actors.amigo import AmigoActor
 from audiotap.actors.base import Act, Actor, Deferring, HangUp, Occupant, Script
 from audiotap.agent_events import (
     AgentEvent,
@@ -64,7 +64,7 @@ class Line:
         self.closed: HangUp | None = None
         self.heard: list[Any] = []
         self.client = Amigo(Side.OURS, settings, Memory(conversation))
-        self.server = Simulated(script or Script())
+        self.server = AmigoActor(script or Script())
         address = Amigo.address(Account(key, "ws://host", "org"), settings)
         path = address.url.removeprefix("ws://host")
         path = path if query is None else f"{path.partition('?')[0]}?{query}"
@@ -118,7 +118,7 @@ class Line:
 
 def test_it_is_an_actor() -> None:
     """It has all that the simulator asks for, and what only it has."""
-    actor: Actor = Simulated(Script())
+    actor: Actor = AmigoActor(Script())
     assert isinstance(actor, Occupant)
     assert isinstance(actor, Deferring)
 
@@ -172,8 +172,8 @@ def test_a_query_that_misses_something_is_4000(query: str) -> None:
 
 def test_only_its_paths_are_served() -> None:
     """Any organization's."""
-    assert re.fullmatch(Simulated.paths, "/v1/org/conversation/converse_realtime")
-    assert not re.fullmatch(Simulated.paths, "/v1/converse_realtime")
+    assert re.fullmatch(AmigoActor.paths, "/v1/org/conversation/converse_realtime")
+    assert not re.fullmatch(AmigoActor.paths, "/v1/converse_realtime")
 
 
 # The opening
@@ -218,14 +218,15 @@ def test_an_unknown_service_is_4004() -> None:
 
 
 def test_a_conversation_is_gone_on_with() -> None:
-    """By its id, on another connection of the same simulator and user."""
-    script = Script()
+    """By its id, on another connection of the same simulator and user, who was greeted before."""
+    script = Script(greeting="Welcome")
     first = Line(script).open()
     first.say(Leave())
     assert first.code == 1000
     second = Line(script, conversation=f"{1:024x}").open()
     assert second.heard == [Configured(f"{1:024x}"), VadMode(on=True)]
     assert second.client.ready
+    assert [line.server.greeting for line in (first, second)] == ["Welcome", ""]
 
 
 def test_an_unknown_conversation_is_4004() -> None:

@@ -359,7 +359,7 @@ def test_a_conversation_that_is_interrupted() -> None:
     assert speak(call, answer, SpeechStarted(), TurnDone(status="cancelled", reason="turn_detected")) == [
         answer,
         SpeechStarted(),
-        TurnDone(status="cancelled", reason="UserStartedSpeaking"),
+        TurnDone(status="cancelled", reason="turn_detected"),
     ]
 
 

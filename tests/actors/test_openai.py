@@ -11,7 +11,7 @@ import pytest
 from tests.signals import counting
 
 from audiotap.actors.base import Act, Actor, HangUp, Refused, Script
-from audiotap.actors.openai import AzureServer, BotifyServer, OpenAIServer
+from audiotap.actors.openai import AzureActor, BotifyActor, OpenAIActor
 from audiotap.agent_events import (
     AgentEvent,
     Cancel,
@@ -39,7 +39,7 @@ from audiotap.agent_events import (
 from audiotap.audio import Chunk
 from audiotap.dialects.agents.base import Account, AgentSettings, Memory, Said
 from audiotap.dialects.agents.openai import Azure, Botify, OpenAI
-from audiotap.dialects.agents.realtime_client import Realtime
+from audiotap.dialects.agents.openai.client import Realtime
 from audiotap.dialects.base import Side
 from audiotap.errors import Exit, WireError
 from audiotap.events import Fault, Unknown
@@ -47,13 +47,14 @@ from audiotap.events import Fault, Unknown
 PATH = "/v1/realtime?model=gpt-realtime-2.1"
 BEARER = {"authorization": "Bearer k"}
 BETA = AgentSettings(options=frozenset({"beta"}))
+SERVERS: tuple[type[Actor], ...] = (OpenAIActor, AzureActor, BotifyActor)
 TENTH = Chunk(counting(2400), 24000)
 
 
 class Play:
     """A client of ours and a simulated server, whose engine does no more than to hand on what is said."""
 
-    def __init__(self, server: OpenAIServer, client: Realtime) -> None:
+    def __init__(self, server: OpenAIActor, client: Realtime) -> None:
         self.server = server
         self.client = client
         self.heard: list[UserEvent] = []
@@ -100,16 +101,16 @@ class Play:
 
 
 def openai(script: Script | None = None, settings: AgentSettings | None = None, memory: Memory | None = None) -> Play:
-    return Play(OpenAIServer(script or Script()), OpenAI(Side.OURS, settings or AgentSettings(), memory or Memory()))
+    return Play(OpenAIActor(script or Script()), OpenAI(Side.OURS, settings or AgentSettings(), memory or Memory()))
 
 
 def botify(*options: str, settings: AgentSettings | None = None) -> Play:
-    server = BotifyServer(Script(options=frozenset(options)))
+    server = BotifyActor(Script(options=frozenset(options)))
     return Play(server, Botify(Side.OURS, settings or AgentSettings()))
 
 
 def azure(path: str) -> Play:
-    server = AzureServer(Script())
+    server = AzureActor(Script())
     assert server.admits(path, {}, ()) is None
     return Play(server, Azure(Side.OURS))
 
@@ -126,7 +127,7 @@ def told_first(answers: Sequence[Said]) -> str:
     return next(answer.kind for answer in answers if isinstance(answer, Told))
 
 
-@pytest.mark.parametrize("server", [OpenAIServer, AzureServer, BotifyServer])
+@pytest.mark.parametrize("server", SERVERS)
 def test_they_are_actors(server: type[Actor]) -> None:
     """Each hears and speaks at the one rate there is, from the beginning."""
     actor = server(Script())
@@ -139,7 +140,7 @@ def test_they_are_actors(server: type[Actor]) -> None:
 def test_our_own_address_is_let_in() -> None:
     """With its model, which the session has then."""
     address = OpenAI.address(Account("k"), AgentSettings(model="gpt-realtime-2.1"))
-    server = OpenAIServer(Script(key="k"))
+    server = OpenAIActor(Script(key="k"))
     path = address.url.removeprefix("wss://api.openai.com")
     headers = {name.lower(): value for name, value in address.headers.items()}
     assert server.admits(path, headers, ()) is None
@@ -149,9 +150,17 @@ def test_our_own_address_is_let_in() -> None:
     assert configured.wire["model"] == "gpt-realtime-2.1"
 
 
+@pytest.mark.parametrize("server", [OpenAIActor, BotifyActor])
+def test_each_session_has_an_id_of_its_own(server: type[OpenAIActor]) -> None:
+    """Among those of one simulator, whose connections have one script."""
+    script = Script()
+    met = [server(script).opened(0.0)[0] for _ in range(2)] + [server(Script()).opened(0.0)[0]]
+    assert met == [Met("sess_000001"), Met("sess_000002"), Met("sess_000001")]
+
+
 def test_a_browsers_key_is_let_in() -> None:
     """It comes as a subprotocol; the one that's chosen has no key in it."""
-    server = OpenAIServer(Script(key="k"))
+    server = OpenAIActor(Script(key="k"))
     offered = ["realtime", "openai-insecure-api-key.k"]
     assert server.admits(PATH, {}, offered) is None
     assert isinstance(server.opened(0.0)[0], Met)
@@ -161,7 +170,7 @@ def test_a_browsers_key_is_let_in() -> None:
 
 def test_no_key_is_refused_at_the_door() -> None:
     """With a body that says why."""
-    refused = OpenAIServer(Script(key="k")).admits(PATH, {}, ())
+    refused = OpenAIActor(Script(key="k")).admits(PATH, {}, ())
     assert isinstance(refused, Refused)
     assert refused.status == 401
     assert json.loads(refused.body)["error"]["code"] == "missing_api_key"
@@ -177,7 +186,7 @@ def test_no_key_is_refused_at_the_door() -> None:
 )
 def test_who_is_wrong_is_told_inside(path: str, headers: dict[str, str], code: str, close: int) -> None:
     """An error, and a closing whose reason names it."""
-    server = OpenAIServer(Script(key="k"))
+    server = OpenAIActor(Script(key="k"))
     assert server.admits(path, headers, ()) is None
     play = Play(server, OpenAI(Side.OURS)).open()
     assert codes(play.answers) == [code]
@@ -209,7 +218,7 @@ def test_a_wrong_key_ends_as_refused() -> None:
 )
 def test_azures_door(path: str, headers: dict[str, str], status: int | None) -> None:
     """A version on the GA address is refused as if the key were wrong, which has cost many an hour."""
-    refused = AzureServer(Script(key="k")).admits(path, headers, ())
+    refused = AzureActor(Script(key="k")).admits(path, headers, ())
     assert (refused.status if refused is not None else None) == status
 
 
@@ -246,8 +255,8 @@ def test_azures_preview_is_met_in_its_own_shape() -> None:
         ({"instructions": "x"}, False, "missing_required_parameter", "leave `--option beta` out"),
         ({"type": "realtime", "modalities": ["text"]}, False, "unknown_parameter", "leave `--option beta` out"),
         ({"type": "realtime", "voice": "alloy"}, False, "unknown_parameter", "leave `--option beta` out"),
-        ({"type": "realtime"}, True, "unknown_parameter", "--option beta."),
-        ({"output_modalities": ["audio"]}, True, "unknown_parameter", "--option beta."),
+        ({"type": "realtime"}, True, "unknown_parameter", "--option beta"),
+        ({"output_modalities": ["audio"]}, True, "unknown_parameter", "--option beta"),
         ({"type": "realtime", "output_modalities": ["audio", "text"]}, False, "invalid_value", ""),
         ({"modalities": ["audio"]}, True, "invalid_value", ""),
         ({"input_audio_format": "g711_ulaw"}, True, "invalid_value", ""),
@@ -271,7 +280,7 @@ def test_wrong_settings_are_refused(session: dict[str, Any], beta: bool, code: s
 
 def test_an_error_names_its_parameter_and_its_message() -> None:
     """By the client's own event id, as the reference has it."""
-    server = OpenAIServer(Script())
+    server = OpenAIActor(Script())
     server.dialect.decode('{"type": "session.update", "event_id": "mine", "session": {}}')
     (wire,) = server.dialect.encode(cast("Fault", server.heard(cast("UserEvent", Unknown("x", "{}")), 0.0)[0]))
     assert json.loads(wire)["error"]["event_id"] == "mine"
@@ -287,7 +296,7 @@ def test_an_error_names_its_parameter_and_its_message() -> None:
 
 def test_a_client_set_to_the_wrong_age_learns_it() -> None:
     """A server that doesn't introduce its shape refuses ours, and the error is the end, with what to type."""
-    server = OpenAIServer(Script())
+    server = OpenAIActor(Script())
     client = OpenAI(Side.OURS, BETA)
     play = Play(server, client)
     client.decode('{"type": "session.created", "session": {"id": "s"}}')
@@ -434,9 +443,17 @@ def test_careless_cutting_is_refused(item: str, milliseconds: int, code: str) ->
     assert codes(play.send(json.dumps({"type": "conversation.item.truncate", **told}))) == [code]
 
 
+def test_cancelling_what_is_over_is_harmless_through_botify_too() -> None:
+    """Of the error only its message is left, which is enough to know it by."""
+    play = botify().open()
+    play.answers = []
+    (told,) = play.send('{"type": "response.cancel"}')
+    assert isinstance(told, Told)
+
+
 def test_cancelling_nothing_is_an_error() -> None:
     """Harmless, and of a code of its own; while there is an answer nothing is said until it is over."""
-    server = OpenAIServer(Script())
+    server = OpenAIActor(Script())
     (fault,) = server.heard(Cancel(), 0.0)
     assert isinstance(fault, Fault)
     assert (fault.code, fault.fatal) == ("response_cancel_not_active", False)
@@ -481,6 +498,7 @@ def test_a_client_that_forgets_to_ask_waits() -> None:
         ('{"type": "session.updat"}', "invalid_value"),
         ('{"type": "input_audio_buffer.append", "audio": "no base64!"}', "invalid_value"),
         ('{"type": "input_audio_buffer.append", "data": "AAAA"}', "invalid_value"),
+        ('{"type": "conversation.item.create"}', "missing_required_parameter"),
         ('{"type": "conversation.item.retrieve", "item_id": "x"}', "item_retrieve_invalid_item_id"),
     ],
 )
@@ -501,7 +519,7 @@ def test_an_hour_is_the_end() -> None:
     assert play.closed.code == 1001
     ending = play.client.ending(play.closed.code, play.closed.reason)
     assert ending.again
-    assert OpenAIServer(Script(limits=False)).tick(1e6) == []
+    assert OpenAIActor(Script(limits=False)).tick(1e6) == []
 
 
 # Botify
@@ -509,7 +527,7 @@ def test_an_hour_is_the_end() -> None:
 
 def test_botify_lets_in_anybody_and_sets_itself_up() -> None:
     """Two words at once: the session as Azure made it, and as Botify wants it."""
-    server = BotifyServer(Script(key="k"))
+    server = BotifyActor(Script(key="k"))
     assert server.admits("/realtime", {}, ["realtime"]) is None
     assert server.subprotocol(["realtime"]) is None
     play = Play(server, Botify(Side.OURS)).open()

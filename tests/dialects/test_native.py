@@ -28,6 +28,7 @@ from audiotap.events import (
     Status,
     Stop,
     TrackStatus,
+    Watch,
 )
 
 texts = st.text(max_size=20)
@@ -56,6 +57,7 @@ EVENTS: dict[type, st.SearchStrategy[ControlEvent]] = {
     Stop: st.just(Stop()),
     Done: st.builds(Done, numbers, st.booleans()),
     Ask: st.just(Ask()),
+    Watch: st.just(Watch()),
     Status: st.builds(Status, texts, st.lists(sessions, max_size=2).map(tuple)),
     Fault: st.builds(Fault, texts, texts, texts, st.booleans()),
 }

@@ -196,6 +196,12 @@ class Place:
         """A simulated agent that may be dialled."""
         return await self._listening(("sim", "agent", provider, "--port", 0, "--json", *options))
 
+    async def watch(self, *options: Arg) -> Listener:
+        """A watcher, and what it tells under `--json`."""
+        watcher = Listener(await self._process(("watch", *options), (DEVNULL, PIPE, PIPE), None, ()))
+        self.started.append(watcher)
+        return watcher
+
     async def bridge(
         self, provider: str, agent: str, *options: Arg, environment: Mapping[str, str] | None = None
     ) -> Listener:

@@ -39,6 +39,11 @@ def signed(
     return [(key, value) for key, value in headers.items() if value is not None]
 
 
+def legacy(headers: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    """The same under the older names."""
+    return [(name.replace("webhook-", "svix-"), value) for name, value in headers]
+
+
 async def answer(url: str, headers: list[tuple[str, str]] | None = None) -> int:
     """What a bot that dials is answered: 101 if it is let in."""
     try:
@@ -235,6 +240,9 @@ async def test_a_signed_bot_is_recorded(place: Place) -> None:
         pytest.param(signed(signature="v1"), id="no comma"),
         pytest.param(signed(signature="v1,a,b c,"), id="commas"),
         pytest.param([*signed(), ("webhook-id", "msg_two")], id="two ids"),
+        pytest.param(legacy(signed(OTHER_WORKSPACE)), id="another secret under the older names"),
+        pytest.param([*legacy(signed()), ("webhook-id", "msg_two")], id="the older names beside a newer one"),
+        pytest.param([*legacy(signed())[:2], *signed()[2:]], id="names of both kinds"),
     ],
 )
 async def test_a_signature_that_is_none(place: Place, headers: list[tuple[str, str]]) -> None:
@@ -266,6 +274,16 @@ async def test_a_signature_is_good_once(place: Place) -> None:
     await listener.stop()
     again = await place.listen()
     assert await answer(again.url, headers) == 401
+
+
+async def test_the_older_names_of_a_signature(place: Place) -> None:
+    """They are as good as the newer ones, and what was used under the ones is used under the others."""
+    place.environment["AUDIOTAP_RECALL_SECRET"] = WORKSPACE
+    listener = await place.listen()
+    one, other = signed(), signed()
+    assert [await answer(listener.url, headers) for headers in (legacy(one), legacy(one), one)] == [101, 401, 401]
+    assert [await answer(listener.url, headers) for headers in (other, legacy(other))] == [101, 401]
+    assert await refused(place) == {"replay": 3}
 
 
 @pytest.mark.parametrize("way", ["variable", "file"])

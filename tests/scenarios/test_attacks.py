@@ -28,6 +28,7 @@ from tests.scenarios.harness import (
     ramp,
     recall,
 )
+from tests.scenarios.test_workers import id_of
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake
 from websockets.frames import Frame, Opcode
@@ -423,6 +424,32 @@ async def test_a_disk_that_may_not_be_filled(place: Place) -> None:
     assert_same(held, np.tile(SECOND, 60)[: len(held)])
     assert recording.manifest["lost_samples"] == 60 * RATE - len(held)
     assert sum(size_of(path) for path in place.out.rglob("*")) <= 2 * MIB
+    assert ended.status == 6
+
+
+@pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")
+async def test_a_disk_that_several_workers_may_not_fill(place: Place) -> None:
+    """--max-disk is one limit for all of them: together they stay below it, and what each wrote before is whole."""
+    place.out.mkdir()
+    (place.out / "older").write_bytes(bytes(MIB))
+    listener = await place.listen("--linger", 0.1, "--max-disk", "3M", "--workers", 2)
+    ids = [id_of(0), id_of(1)]
+    async with connect(listener.url) as one, connect(listener.url) as other:
+        for at in range(60):
+            for bot, name in zip((one, other), ids, strict=True):
+                await bot.send(attendee(SECOND, at + 1.0, bot=name))
+                await (await bot.ping())
+    recordings = [await listener.finished(name) for name in ids]
+    ended = await listener.stop()
+
+    for recording in recordings:
+        (error,) = listener.told("error", session=recording.manifest["session"])
+        assert "--max-disk" in error["message"]
+        held = recording.samples("mixed")
+        assert 0.7 * MIB < 2 * len(held) < 1.3 * MIB
+        assert_same(held, np.tile(SECOND, 60)[: len(held)])
+        assert recording.manifest["lost_samples"] == 60 * RATE - len(held)
+    assert 2.8 * MIB < sum(size_of(path) for path in place.out.rglob("*")) <= 3 * MIB
     assert ended.status == 6
 
 

@@ -198,7 +198,7 @@ async def test_an_address_on_the_command_line(place: Place, server: HTTPServer) 
         ("recall", ["--threshold", "500"], ["--threshold"]),
         ("attendee", ["--url", "ws://tunnel.example/"], ["wss://", "cloudflared"]),
         ("attendee", ["--url", "https://tunnel.example/"], ["no websocket URL"]),
-        ("recall", ["--url", "wss://localhost:9000/"], ["this machine", "http://127.0.0.1:9000"]),
+        ("recall", ["--url", "wss://localhost:9000/"], ["this machine", "--port 9000 --tunnel cloudflared"]),
         ("attendee", ["--api", "attendee.example"], ["https://HOST"]),
     ],
 )
@@ -372,7 +372,7 @@ async def test_the_url_of_the_listener(place: Place) -> None:
     assert (ended.status, ended.out, ended.err) == (0, f"{listener.url}\n".encode(), "")
     for provider in PROVIDERS:
         refused = await place.run("url", "--for", provider)
-        assert_clear(refused, 2, listener.url, f"cloudflared tunnel --url http://127.0.0.1:{listener.port}")
+        assert_clear(refused, 2, listener.url, f"audiotap listen --port {listener.port} --tunnel cloudflared")
 
 
 async def test_a_bot_for_the_listener(place: Place, server: HTTPServer) -> None:

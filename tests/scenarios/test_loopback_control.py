@@ -37,7 +37,9 @@ def files(place: Place) -> list[Path]:
 
 async def urls(place: Place) -> list[str]:
     """Where the listeners are that `status` knows of."""
-    return [one["url"] for one in (await place.run("status", "--json")).json]
+    ended = await place.run("status", "--json")
+    assert ended.out, ended.err
+    return [one["url"] for one in ended.json]
 
 
 async def test_everything_that_control_is_for(place: Place) -> None:

@@ -11,6 +11,7 @@ import pytest
 from pytest_httpserver import HTTPServer
 from tests.scenarios.harness import DEADLINE, Ended, Listener, Place, Recording, attendee, ramp, recall
 from tests.scenarios.providers import ATTENDEE_KEY, asked, assert_authorized, know
+from tests.scenarios.test_workers import id_of
 from websockets.asyncio.client import ClientConnection, connect
 from werkzeug import Request, Response
 
@@ -99,6 +100,27 @@ async def test_names_are_in_files_and_manifest(place: Place, server: HTTPServer)
     assert recording.entry("bo")["file"] == "bo_Bo.wav"
     assert [recording.entry(who)["names"] for who in ("ana", "bo")] == [["Ana"], ["Bo"]]
     assert {event["track"]: event["name"] for event in listener.told("track.finished")} == {"ana": "Ana", "bo": "Bo"}
+
+
+@pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")
+async def test_names_with_workers(place: Place, server: HTTPServer) -> None:
+    """Each worker asks about the bots that it records, and the key that all were given is seen nowhere."""
+    ids = [id_of(0), id_of(1)]
+    for number, bot in enumerate(ids):
+        participants = page(someone("ana", f"Ana {number}"))
+        server.expect_request(f"/api/v1/bots/{bot}/participants", "GET").respond_with_json(participants)
+    listener = await place.listen("--workers", 2)
+    async with connect(listener.url) as one, connect(listener.url) as other:
+        for number, connection in enumerate((one, other)):
+            await connection.send(attendee(ramp(0.1), 0.1, "ana", bot=ids[number]))
+            await named(place, "ana", f"Ana {number}")
+    ended = await listener.stop()
+
+    assert ended.status == 0
+    assert ATTENDEE_KEY not in ended.err + ended.out.decode()
+    assert_authorized(server, "attendee")
+    for number, bot in enumerate(ids):
+        assert (await listener.finished(bot)).entry("ana")["names"] == [f"Ana {number}"]
 
 
 async def test_a_name_that_comes_late(place: Place, server: HTTPServer) -> None:

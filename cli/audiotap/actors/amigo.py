@@ -29,9 +29,9 @@ from audiotap.agent_events import (
     Write,
 )
 from audiotap.dialects.agents.amigo import BEARER, Amigo
-from audiotap.dialects.agents.amigo_client import PCM, MediaError
-from audiotap.dialects.agents.amigo_server import RATE
-from audiotap.dialects.agents.amigo_voice import FILLERS
+from audiotap.dialects.agents.amigo.client import PCM, MediaError
+from audiotap.dialects.agents.amigo.server import RATE
+from audiotap.dialects.agents.amigo.voice import FILLERS
 from audiotap.dialects.agents.base import AgentDialect, AgentSettings
 from audiotap.dialects.agents.headers import MP3
 from audiotap.dialects.base import Side
@@ -63,7 +63,7 @@ class House(msgspec.Struct):
     occupied: set[tuple[str, str]] = set()
 
 
-class Simulated:
+class AmigoActor:
     """Amigo's end of one connection.
 
     Options: `forbidden` (the token's user may not converse), `service=ID` (the only services there are), `fillers`,
@@ -172,6 +172,7 @@ class Simulated:
             return [HangUp(4004, "no such conversation")]
         if conversation.finished:
             return [HangUp(4009, "the conversation is finished")]
+        self.greeting = ""
         return self._enter(conversation, id_)
 
     def _enter(self, conversation: Conversation, id_: str) -> list[Act]:

@@ -16,7 +16,7 @@ from audiotap.agent_events import Configure, Configured, KeepAlive, Listen, Met,
 from audiotap.audio import RATES
 from audiotap.dialects.agents.base import AgentDialect
 from audiotap.dialects.agents.deepgram import INJECTION_REFUSED, Deepgram
-from audiotap.dialects.agents.deepgram_manners import BEARER, PATH, RAW, SPEAKS
+from audiotap.dialects.agents.deepgram.manners import BEARER, PATH, RAW, SPEAKS
 from audiotap.dialects.base import Side
 from audiotap.errors import WireError
 from audiotap.events import Fault, Unknown

@@ -27,11 +27,10 @@ from audiotap.agent_events import (
     UserEvent,
     Write,
 )
-from audiotap.dialects.agents import realtime
 from audiotap.dialects.agents.base import AgentSettings, laid_over
-from audiotap.dialects.agents.openai import Azure, Botify, OpenAI
-from audiotap.dialects.agents.realtime_client import BETA, BETA_DISABLED, EXPIRED, NOT_ACTIVE
-from audiotap.dialects.agents.realtime_server import CLIENT_WORDS, SEARCH
+from audiotap.dialects.agents.openai import Azure, Botify, OpenAI, messages
+from audiotap.dialects.agents.openai.client import BETA, BETA_DISABLED, EXPIRED, NOT_ACTIVE
+from audiotap.dialects.agents.openai.server import CLIENT_WORDS, SEARCH
 from audiotap.dialects.base import Side
 from audiotap.errors import WireError
 from audiotap.events import Fault, Unknown
@@ -63,7 +62,7 @@ _GA_ONLY = frozenset({"type", "output_modalities", "audio", "max_output_tokens"}
 _KINDS = {False: ("output_modalities", (["text"], ["audio"])), True: ("modalities", (["text"], ["audio", "text"]))}
 
 
-class OpenAIServer:
+class OpenAIActor:
     """OpenAI's own: a key, a model in the address, and no beta; with the option `beta` it is one of the older days."""
 
     name: ClassVar[str] = "openai"
@@ -78,7 +77,7 @@ class OpenAIServer:
         self.dialect: OpenAI | Azure | Botify = self._dialect(beta=BETA in script.options)
         self.hears = True
         self.vad = True
-        self.rate = self.output_rate = realtime.RATE
+        self.rate = self.output_rate = messages.RATE
         self._turned_away: tuple[Fault, HangUp] | None = None
 
     def _dialect(self, *, beta: bool) -> OpenAI | Azure | Botify:
@@ -107,6 +106,7 @@ class OpenAIServer:
         return not self.script.key or hmac.compare_digest(shown.encode(), self.script.key.encode())
 
     def _turn_away(self, code: int, why: str, text: str) -> None:
+        self.hears = False
         self._turned_away = (Fault(why, text), HangUp(code, f"invalid_request_error.{why}"))
 
     def subprotocol(self, offered: Sequence[str]) -> str | None:
@@ -115,7 +115,12 @@ class OpenAIServer:
     def opened(self, now: float) -> list[Act]:  # noqa: ARG002 - an actor's signature
         if self._turned_away is not None:
             return [*self._turned_away]
-        return [Met()]
+        return [self._met()]
+
+    def _met(self) -> Met:
+        """The sessions of one simulator have different ids."""
+        number = self.script.shared[self.name] = self.script.shared.get(self.name, 0) + 1
+        return Met(f"sess_{number:06}")
 
     def tick(self, now: float) -> list[Act]:
         if not self.script.limits or now < SESSION_SECONDS:
@@ -173,14 +178,14 @@ class OpenAIServer:
         if server.created.get("role") == "assistant" and other in kinds:
             text = f"Invalid value: '{other}'. Value must be '{right}'. See 'item.content[0].type'."
             return [Fault("invalid_value", text, fatal=False)]
-        return [Told(realtime.ITEM_ADDED, {})]
+        return [Told(messages.ITEM_ADDED, {})]
 
     def _truncate(self, item: str, seconds: float) -> list[Act]:
         lengths = self.dialect.server.lengths
         if item not in lengths:
             text = f"Error truncating item: the item with id '{item}' does not exist."
             return [Fault("item_truncate_invalid_item_id", text, fatal=False)]
-        wanted, there = realtime.whole_milliseconds(seconds), realtime.duration(lengths[item])
+        wanted, there = messages.whole_milliseconds(seconds), messages.duration(lengths[item])
         if wanted > there:
             return [
                 Fault("invalid_value", f"Audio content of {there}ms is already shorter than {wanted}ms", fatal=False)
@@ -192,17 +197,19 @@ class OpenAIServer:
         server = self.dialect.server
         act: Act = Told("input_audio_buffer.cleared", {})
         match kind:
-            case realtime.CREATE_ITEM:
-                act = Told(realtime.ITEM_ADDED, {})
-            case realtime.COMMIT:
+            case messages.CREATE_ITEM:
+                act = Told(messages.ITEM_ADDED, {})
+                if "type" not in server.created:
+                    act = Fault("missing_required_parameter", "Missing required parameter: 'item.type'.", fatal=False)
+            case messages.COMMIT:
                 act = self._commit()
-            case realtime.CLEAR:
+            case messages.CLEAR:
                 server.buffered = 0
-            case realtime.RESPOND:
+            case messages.RESPOND:
                 why = f"{server.responding}. Wait until the response is finished before creating a new one."
                 text = f"Conversation already has an active response in progress: {why}"
                 act = Fault("conversation_already_has_active_response", text, fatal=False)
-            case realtime.DELETE_ITEM | realtime.RETRIEVE_ITEM:
+            case messages.DELETE_ITEM | messages.RETRIEVE_ITEM:
                 act = self._about_item(kind, wire)
             case _:
                 words = ", ".join(f"'{word}'" for word in sorted(CLIENT_WORDS))
@@ -210,16 +217,16 @@ class OpenAIServer:
         return [act]
 
     def _commit(self) -> Act:
-        milliseconds = realtime.duration(self.dialect.server.buffered)
+        milliseconds = messages.duration(self.dialect.server.buffered)
         if milliseconds >= SHORTEST_COMMIT:
-            return Told(realtime.COMMITTED, {})
+            return Told(messages.COMMITTED, {})
         why = f"Expected at least {SHORTEST_COMMIT}ms of audio, but buffer only has {milliseconds}.00ms of audio."
         text = f"Error committing input audio buffer: buffer too small. {why}"
         return Fault("input_audio_buffer_commit_empty", text, fatal=False)
 
     def _about_item(self, kind: str, wire: str) -> Act:
         """Only what it said itself is remembered, and no more than how long it was."""
-        item = realtime.fields(wire).get("item_id")
+        item = messages.fields(wire).get("item_id")
         word = kind.rpartition(".")[2]
         if word == "delete" and isinstance(item, str) and self.dialect.server.lengths.pop(item, None) is not None:
             return Told("conversation.item.deleted", {"item_id": item})
@@ -227,7 +234,7 @@ class OpenAIServer:
         return Fault(f"item_{word}_invalid_item_id", text, fatal=False)
 
 
-class AzureServer(OpenAIServer):
+class AzureActor(OpenAIActor):
     """Azure's: GA without a version in the address, or the preview with one, in the beta's shape."""
 
     name: ClassVar[str] = "azure"
@@ -254,7 +261,7 @@ class AzureServer(OpenAIServer):
         return None
 
 
-class BotifyServer(OpenAIServer):
+class BotifyActor(OpenAIActor):
     """Botify's proxy: it lets in anybody, tells errors in its own words, answers its agent's calls, and goes quiet.
 
     Options: with `setup-fails` it can't reach Azure; with `upstream-ends` Azure ends the session after 5 s, untold.
@@ -281,6 +288,7 @@ class BotifyServer(OpenAIServer):
         """It sets up the agent itself; what it can't do, it says only before it drops the connection."""
         if SETUP_FAILS in self.script.options:
             why = "Cannot connect to Azure OpenAI Realtime API: 401, message='Invalid response status'"
+            self.hears = False
             return [Fault("internal_error", why), HangUp(1006)]
         search = {"type": "function", "name": SEARCH, "description": "Search the knowledge base for information"}
         own = {
@@ -289,7 +297,7 @@ class BotifyServer(OpenAIServer):
             "turn_detection": {"type": "server_vad", "threshold": 0.2, "silence_duration_ms": 500},
             "tools": [search],
         }
-        return [Met(), Configured(wire=laid_over(self.dialect.server.session, own))]
+        return [self._met(), Configured(wire=laid_over(self.dialect.server.session, own))]
 
     def tick(self, now: float) -> list[Act]:
         """The end of the way to Azure: nothing is told, nothing is heard any more."""
@@ -349,9 +357,9 @@ def _shape(asked: dict[str, Any], *, beta: bool) -> tuple[str, str] | None:
             return "invalid_type", f"Invalid type for '{where}': expected an object."
         if form.get("type", "audio/pcm") != "audio/pcm":
             return "invalid_value", f"Invalid value: '{where}.type' must be 'audio/pcm' here."
-        rate = form.get("rate", realtime.RATE)
-        if rate != realtime.RATE:
-            why = f"Expected a value >= {realtime.RATE}, but got {rate} instead."
+        rate = form.get("rate", messages.RATE)
+        if rate != messages.RATE:
+            why = f"Expected a value >= {messages.RATE}, but got {rate} instead."
             return "integer_below_min_value", f"Invalid '{where}.rate': integer below minimum value. {why}"
     return None
 

@@ -29,6 +29,10 @@ class Vendor(StrEnum):
     AMIGO = "amigo"
 
 
+TRANSCRIBERS = {Vendor.OPENAI: "gpt-transcribe"}
+NOBODY = "none"
+
+
 class Answer(StrEnum):
     """How the agent answers."""
 
@@ -66,7 +70,11 @@ def wanted(
     language: Annotated[str, typer.Option(help="The user's language, such as en.", rich_help_panel=AGENT)] = "",
     greeting: Annotated[str, typer.Option(help="What the agent says first (Deepgram).", rich_help_panel=AGENT)] = "",
     transcribe: Annotated[
-        str, typer.Option(help="The model that writes down what the user says.", rich_help_panel=AGENT)
+        str,
+        typer.Option(
+            help="The model that writes down what the user says (OpenAI's own: gpt-transcribe); none for nobody.",
+            rich_help_panel=AGENT,
+        ),
     ] = "",
     vad: Annotated[
         bool,
@@ -138,7 +146,7 @@ def wanted(
             voice,
             language,
             greeting,
-            transcribe,
+            _transcriber(vendor, transcribe),
             vad,
             answer is Answer.TEXT,
             "mp3" if answer is Answer.MP3 else "pcm",
@@ -148,6 +156,13 @@ def wanted(
             frozenset(option or ()),
         ),
     )
+
+
+def _transcriber(vendor: Vendor, given: str) -> str:
+    """The model that writes down what the user says; without one, OpenAI tells nothing of it."""
+    if given == NOBODY:
+        return ""
+    return given or TRANSCRIBERS.get(vendor, "")
 
 
 def _text(given: str) -> str:

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from audiotap.commands.agents import Vendor
 from audiotap.commands.providers import Provider
 from audiotap.errors import UsageError
 
@@ -125,7 +126,7 @@ def bot(
 
 @app.command("agent")
 def agent(
-    provider: Annotated[str, typer.Argument(help="Whose agent it is.")],
+    vendor: Annotated[Vendor, typer.Argument(help="Whose agent it is.", metavar="PROVIDER")],
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port; 0 takes a free one.", min=0, max=65535)] = 8766,
     key: Annotated[
@@ -193,11 +194,11 @@ def agent(
 
       audiotap sim agent openai --key secret --think 0.8 --tool 2 --late 3
     """
+    from audiotap.actors import ACTORS
     from audiotap.actors.base import Script
     from audiotap.jobs import sim_agent
     from audiotap.net.agents.simulator.performance import Part
 
-    actor = sim_agent.actor_of(provider)
     voice, words = sim_agent.voice(file, says)
     part = Part(
         voice=voice,
@@ -212,4 +213,4 @@ def agent(
         silence=silence,
         record=record,
     )
-    raise typer.Exit(sim_agent.agent(actor, part, fault or [], host=host, port=port, json=json))
+    raise typer.Exit(sim_agent.agent(ACTORS[vendor], part, fault or [], host=host, port=port, json=json))

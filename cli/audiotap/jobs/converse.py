@@ -16,11 +16,12 @@ from audiotap.dialects.agents.base import Account, AgentDialect, AgentSettings, 
 from audiotap.errors import AudiotapError, Exit, MachineError, UsageError
 from audiotap.files import write_atomically
 from audiotap.jobs.mode import Output
-from audiotap.jobs.output import write
+from audiotap.jobs.output import talk, write
 from audiotap.jobs.running import Signals, run
 from audiotap.jobs.show import Shown, show
 from audiotap.net.agents.agent import Agent, as_error
 from audiotap.net.agents.conversation import Audio, Conversation, Early, Encoded, Manner, Source
+from audiotap.net.agents.description import described
 from audiotap.net.agents.tape import Tape
 from audiotap.net.lanes import BatchLane, DirectLane, Lane
 from audiotap.net.tasks import first_of, from_thread, in_loop
@@ -76,6 +77,7 @@ async def _converse(plan: Plan, mode: Output) -> Exit:
     with show(mode) as shown:
         tell = _teller(shown, mode)
         early = Early()
+        plan.settings = await described(plan.dialect, plan.account, plan.settings, talk)
         agent = Agent(plan.dialect, plan.account, plan.settings, early, tell, plan.resume)
         try:
             await shown.during(first_of(agent.open(), signals.asked.wait()))
@@ -182,7 +184,7 @@ def _teller(shown: Shown, mode: Output) -> Callable[[Report], None]:
 
     def tell(report: Report) -> None:
         if mode is Output.PLAIN and isinstance(report, SaidAloud):
-            write(sys.stdout, f"{clock(report.at)} {report.role}: {printable(report.text)}\n")
+            write(sys.stdout, f"{clock(report.at)} {printable(report.role)}: {printable(report.text)}\n")
         else:
             shown.tell(report)
 

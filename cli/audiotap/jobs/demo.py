@@ -10,7 +10,7 @@ from importlib.resources import files as package_files
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from audiotap.actors.openai import OpenAIServer
+from audiotap.actors.openai import OpenAIActor
 from audiotap.dialects.agents.base import Account, AgentSettings
 from audiotap.dialects.agents.openai import OpenAI
 from audiotap.errors import Exit, InterruptedRunError
@@ -101,7 +101,7 @@ class Guest:
 async def _agent(listener: Listener, tell: Tell) -> AsyncIterator[None]:
     """A simulated agent takes part in one of the meetings."""
     says, words = voice(None, "")
-    async with simulating(OpenAIServer, Part(says, says=words)) as simulator:
+    async with simulating(OpenAIActor, Part(says, says=words)) as simulator:
         account = Account(url=simulator.url)
         bridge = Bridge(listener.tap, Bridging(OpenAI, account, AgentSettings(model="simulated")), tell)
         listener.tap.guest = Guest(bridge)

@@ -109,7 +109,7 @@ def _conversation(
         case AgentReady():
             return [f"{printable(report.session)}: {report.provider} is ready at {printable(report.url)}"]
         case SaidAloud():
-            return [f"{clock(report.at)} {report.role}: {printable(report.text)}"]
+            return [f"{clock(report.at)} {printable(report.role)}: {printable(report.text)}"]
         case AgentInterrupted():
             lost = f"{report.dropped:.1f} s of it dropped"
             return [f"{clock(report.at)} interrupted after {report.heard:.1f} s of the answer, {lost}"]

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from audiotap.jobs.mode import Output
 from audiotap.jobs.output import lines, style, tell_json, tell_plain
+from audiotap.jobs.page import FINISH
 from audiotap.jobs.screen import Measured, Screen
 from audiotap.net.tasks import wait_for
 from audiotap.reports import Failed, Odd, Report
@@ -54,7 +55,7 @@ class Shown:
 
 
 @contextmanager
-def show(mode: Output, meter: Measured | None = None) -> Iterator[Shown]:
+def show(mode: Output, meter: Measured | None = None, footer: str = FINISH) -> Iterator[Shown]:
     """Show a listener in a mode while the block runs; the terminal is as it was afterwards.
 
     The screen shows a meter that looks on, or what is given in its place.
@@ -63,4 +64,5 @@ def show(mode: Output, meter: Measured | None = None) -> Iterator[Shown]:
         yield Shown(mode)
         return
     with Screen(meter or Meter()) as screen:
+        screen.status(footer)
         yield Shown(mode, screen)

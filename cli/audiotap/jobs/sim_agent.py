@@ -9,10 +9,9 @@ from pathlib import Path
 
 import msgspec
 
-from audiotap.actors import ACTORS
 from audiotap.actors.base import Actor
 from audiotap.audio import Chunk
-from audiotap.errors import AudioFileError, Exit, MachineError, UsageError
+from audiotap.errors import AudioFileError, Exit, MachineError
 from audiotap.jobs.output import talk, write
 from audiotap.jobs.running import Signals, run
 from audiotap.net.agents.simulator import reports, simulating
@@ -33,13 +32,6 @@ def agent(actor: type[Actor], part: Part, faults: Sequence[str], *, host: str, p
         _make(part.record)
     run(_run(actor, part, mishaps, host, port, _tell_json if json else _tell_plain))
     return Exit.OK
-
-
-def actor_of(provider: str) -> type[Actor]:
-    """UsageError for a provider whose agents nobody plays."""
-    if provider not in ACTORS:
-        raise UsageError(f"there is no simulated agent of {provider}", f"it is one of {', '.join(sorted(ACTORS))}")
-    return ACTORS[provider]
 
 
 def voice(file: Path | None, says: str) -> tuple[Voice, str]:

@@ -16,6 +16,7 @@ import msgspec
 
 from audiotap.dialects import REGISTER
 from audiotap.errors import MachineError
+from audiotap.net.control.audience import Audience
 from audiotap.net.control.server import serve
 from audiotap.net.control.sockets import control_path, control_server
 from audiotap.net.disk import keep_syncing, watch_space
@@ -118,7 +119,7 @@ class Listener:
         address: Callable[[str], str],
     ) -> None:
         self.tap = tap
-        self._tell = tell
+        self.tell = tell
         self._certificate = certificate
         self._address = address
         self.url = tap.url
@@ -137,9 +138,9 @@ class Listener:
         try:
             self._certificate.load()
         except MachineError as error:
-            self._tell(Odd(f"{error.message}; the old one stays"))
+            self.tell(Odd(f"{error.message}; the old one stays"))
         else:
-            self._tell(CertificateReloaded(str(self._certificate.chain)))
+            self.tell(CertificateReloaded(str(self._certificate.chain)))
 
     @property
     def recorded(self) -> bool:
@@ -163,6 +164,8 @@ async def listening(
     MachineError when the port or a folder refuses.
     """
     gc.set_threshold(*GARBAGE)
+    audience = Audience()
+    tell = audience.telling(tell)
     aloud = in_loop(tell)
     handover = seat.handover if seat is not None else None
     tap = Tap(tell, config.linger, config.threshold, handover, config.limits)
@@ -179,7 +182,7 @@ async def listening(
         tap.url = config.url(host, port)
         tap.address, tap.refused = config.address(tap.url), refusals.counts
         if control := _control(config, port, seat):
-            await stack.enter_async_context(control_server(control, partial(serve, tap)))
+            await stack.enter_async_context(control_server(control, partial(serve, tap, audience)))
         recording = BatchLane(recorder, "the recording", aloud, config.buffer)
         tap.start([recording, *_lookers_on(config, watchers, aloud)])
         server.start()
@@ -198,6 +201,7 @@ async def listening(
             await server.close()
             await tap.close("the listener was stopped")
             await asyncio.sleep(0)
+            await audience.close()
 
 
 def _control(config: Config, port: int, seat: Seat | None) -> Path | None:

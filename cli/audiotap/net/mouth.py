@@ -97,6 +97,13 @@ class Mouth:
         self._changed()
         return dropped
 
+    def drop(self, utterance: Utterance) -> None:
+        """Send nothing more of one utterance, from now on."""
+        utterance.stopped = True
+        if self._speaking is utterance:
+            self._playout.clear()
+        self._changed()
+
     def back(self) -> None:
         """The bot has a connection again."""
         self._away = False

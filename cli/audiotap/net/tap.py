@@ -242,6 +242,16 @@ class Tap:
         self._lanes = lanes
         self._teller = asyncio.create_task(self._keep_telling(), name="teller")
 
+    def admit(self, lane: Lane) -> None:
+        """One more sink, from now on; it is told how every session stands."""
+        self._lanes = (*self._lanes, lane)
+        for live in self.sessions.values():
+            lane.put(live.summary())
+
+    def dismiss(self, lane: Lane) -> None:
+        """A sink that was admitted wants no more."""
+        self._lanes = tuple(one for one in self._lanes if one is not lane)
+
     async def close(self, reason: str) -> None:
         """End every session, and return when all sinks have finished their files."""
         if self._teller is not None:

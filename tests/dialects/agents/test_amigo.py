@@ -57,7 +57,7 @@ from audiotap.agent_events import (
 )
 from audiotap.audio import Chunk
 from audiotap.dialects.agents.amigo import BEARER, Amigo
-from audiotap.dialects.agents.amigo_client import LARGEST
+from audiotap.dialects.agents.amigo.client import LARGEST
 from audiotap.dialects.agents.base import Account, AgentSettings, Step
 from audiotap.errors import Exit, UnspokenError, UsageError, WireError
 

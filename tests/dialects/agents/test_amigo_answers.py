@@ -263,11 +263,14 @@ def test_an_empty_transcript_is_none() -> None:
 
 
 def test_an_error_takes_the_answer_back() -> None:
-    """The words are those of the HTTP interface; the connection goes on."""
+    """The words are those of the HTTP interface; the connection goes on, and so may the answer after all."""
     amigo = ours()
     read(amigo, piece(FIRST.pcm))
     error = {"type": "server.error", "http_error_code": 500, "error_description": "no"}
     assert read(amigo, error) == [Fault("500", "no", fatal=False), TurnDone("i1", "failed", "no")]
+    assert read(amigo, error) == [Fault("500", "no", fatal=False)]
+    rest = [piece(NEXT.pcm, sequence_number=2), SERVER["interaction_complete"]]
+    assert kinds(read(amigo, *rest)) == [Replying, Speech, SpeechDone, Transcript, TurnDone]
 
 
 def test_what_the_agent_is_doing_is_told() -> None:

@@ -154,6 +154,18 @@ def test_an_interruption_arrives_as_it_was_said() -> None:
     assert [event for said in turn for wire in writer.encode(said) for event in reader.decode(wire)] == turn
 
 
+def test_what_says_nothing_leaves_the_transcript_its_place() -> None:
+    """An answer that gives way between the end of the user's speech and its transcript is no word of the server's."""
+    writer, reader = theirs(), ours()
+    turn: list[AgentEvent] = [SpeechStopped(2.0), TurnDone("i1", "cancelled"), Transcript("user", "Hello")]
+    heard = [event for said in turn for wire in writer.encode(said) for event in reader.decode(wire)]
+    assert heard == [turn[0], turn[2]]
+    assert writer.encode(SpeechStopped(3.0)) == []
+    assert kinds([event for wire in writer.encode(Replying("i2")) for event in reader.decode(wire)]) == []
+    heard = [event for wire in writer.encode(Speech(FIRST, "m2")) for event in reader.decode(wire)]
+    assert kinds(heard) == [SpeechStopped, Replying, Speech]
+
+
 def test_a_failed_answer_is_an_error() -> None:
     """And the one that the engine makes of a fault."""
     writer, reader = theirs(), ours()

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from tests.signals import counting
 
 from audiotap.agent_events import (
+    INTERRUPTED,
     Cancel,
     Conclude,
     Concluded,
@@ -473,7 +474,7 @@ def test_an_interrupted_turn_is_over() -> None:
     dialect.decode(counting(1))
     assert dialect.decode(page("user_started_speaking")) == [
         SpeechStarted(),
-        TurnDone(status="cancelled", reason="UserStartedSpeaking"),
+        TurnDone(status="cancelled", reason=INTERRUPTED),
     ]
     assert dialect.decode(page("agent_audio_done")) == [SpeechDone()]
 

@@ -49,8 +49,8 @@ from audiotap.agent_events import (
 from audiotap.audio import Chunk
 from audiotap.dialects.agents import AGENTS
 from audiotap.dialects.agents.base import Account, AgentSettings, Ending, Memory, Said
-from audiotap.dialects.agents.openai import Azure, Botify, OpenAI, botify_info
-from audiotap.dialects.agents.realtime_client import MOST_CALLS, MOST_ITEMS, Realtime
+from audiotap.dialects.agents.openai import USUAL_MODEL, Azure, Botify, OpenAI, botify_info
+from audiotap.dialects.agents.openai.client import MOST_CALLS, MOST_ITEMS, Realtime
 from audiotap.dialects.base import Side
 from audiotap.errors import Exit, UnspokenError, UsageError, WireError
 from audiotap.events import Fault, Unknown
@@ -209,7 +209,8 @@ def test_the_seeds_append_is_botifys_own() -> None:
 @pytest.mark.parametrize(
     ("account", "settings", "url"),
     [
-        (Account("k"), MODEL, "wss://api.openai.com/v1/realtime?model=gpt-realtime-2.1"),
+        (Account("k"), AgentSettings(model="m&1"), "wss://api.openai.com/v1/realtime?model=m%261"),
+        (Account("k"), AgentSettings(), f"wss://api.openai.com/v1/realtime?model={USUAL_MODEL}"),
         (Account("k", "http://localhost:80"), MODEL, "ws://localhost:80/v1/realtime?model=gpt-realtime-2.1"),
         (Account("", "ws://h/v1"), AgentSettings(), "ws://h/v1/realtime"),
         (Account("", "https://h/team/realtime/"), AgentSettings(), "wss://h/team/realtime/"),
@@ -257,8 +258,9 @@ def test_botify_is_dialled_without_a_key() -> None:
     ("flavour", "account", "settings", "hint"),
     [
         (OpenAI, Account(), MODEL, "OPENAI_API_KEY"),
-        (OpenAI, Account("k"), AgentSettings(), "--model"),
         (OpenAI, Account("k", "ftp://h"), MODEL, "wss://"),
+        (OpenAI, Account("k", "wss://[h"), MODEL, "wss://"),
+        (OpenAI, Account("k", "wss://h:port"), MODEL, "wss://"),
         (OpenAI, Account("k"), AgentSettings(model="m", form="mp3"), "PCM"),
         (OpenAI, Account("k"), AgentSettings(model="m", rate=16000), "resampled"),
         (OpenAI, Account("k"), AgentSettings(model="m", language="de"), "--transcribe"),
@@ -268,6 +270,8 @@ def test_botify_is_dialled_without_a_key() -> None:
         (Azure, Account("k", "https://r/openai/v1", version="1"), MODEL, "version"),
         (Azure, Account("k", "wss://r/openai/v1/realtime?model=m&api-version=1"), MODEL, "version"),
         (Botify, Account(), AgentSettings(), "--url"),
+        (OpenAI, Account("k"), AgentSettings(options=frozenset({"bearer"})), "beta"),
+        (Botify, Account("", "ws://h"), AgentSettings(options=frozenset({"data"})), "data-field"),
     ],
 )
 def test_what_is_missing_is_named(
@@ -475,6 +479,21 @@ def test_an_answer_is_asked_for_when_the_last_one_is_over() -> None:
     (owed,) = dialect.reply(done)
     assert said(dialect, owed) == [{"type": "response.create"}]
     assert dialect.reply(done) == []
+
+
+def test_what_is_written_into_an_answer_is_answered_after_it() -> None:
+    """Once; a call's result asks for itself, and an agent that answers its own call goes on by itself."""
+    for flavour in FAMILY:
+        for pending in (False, True):
+            dialect = set_up(flavour(Side.OURS))
+            hear(dialect, "response.created", response={"id": "r"})
+            assert kinds(dialect, Write("and?")) == ["conversation.item.create"]
+            output = [{"type": "function_call", "call_id": "c", "name": "f", "arguments": "{}"}] * pending
+            done = hear(dialect, "response.done", response={"id": "r", "output": output})[-1]
+            assert done == TurnDone("r", pending=pending)
+            owed = dialect.reply(done)
+            assert owed == ([] if pending else [Write("")])
+            assert [kind for event in owed for kind in kinds(dialect, event)] == ["response.create"] * len(owed)
 
 
 def test_a_refused_question_is_over_too() -> None:
@@ -721,9 +740,9 @@ def test_refused_settings_are_the_end() -> None:
 @pytest.mark.parametrize(
     ("message", "hint"),
     [
-        ("Unknown parameter: 'session.type'.", "--option beta."),
-        ("API Error: Unknown parameter: 'session.output_modalities'.", "--option beta."),
-        ("Unknown parameter: 'session.audio'.", "--option beta."),
+        ("Unknown parameter: 'session.type'.", "--option beta"),
+        ("API Error: Unknown parameter: 'session.output_modalities'.", "--option beta"),
+        ("Unknown parameter: 'session.audio'.", "--option beta"),
         ("Missing required parameter: 'session.type'.", "leave `--option beta` out"),
         ("Unknown parameter: 'session.modalities'.", "leave `--option beta` out"),
         ("Unknown parameter: 'session.input_audio_format'.", "leave `--option beta` out"),
@@ -799,6 +818,15 @@ def test_what_a_closing_means(code: int, reason: str, status: Exit, again: bool)
     ending = OpenAI(Side.OURS).ending(code, reason)
     assert (ending.status, ending.again) == (status, again)
     assert reason in ending.message or code == 1000
+
+
+def test_a_closing_of_the_vendors_own_is_told_by_the_error_before_it() -> None:
+    """Its reason is a code only; what to type stands in the hint."""
+    dialect = OpenAI(Side.OURS)
+    hear(dialect, "error", error={"code": "missing_model", "message": "You must provide a model parameter."})
+    ending = dialect.ending(4000, "invalid_request_error.missing_model")
+    assert (ending.message, ending.hint) == ("You must provide a model parameter.", "name one with --model")
+    assert "closed" in dialect.ending(1009, "too big").message
 
 
 def test_an_expired_session_goes_on_however_it_is_closed() -> None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from io import BytesIO
+from logging import ERROR
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ import soundfile
 from tests.net.agents.client import Client, connected, dialled, needed
 from tests.net.agents.parrot import Parrot, ParrotDialect
 from tests.signals import tone, values
-from websockets.exceptions import InvalidStatus
+from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from audiotap.actors import ACTORS
 from audiotap.actors.base import Actor, Script
@@ -51,10 +52,20 @@ from audiotap.net.agents.simulator.reply import Voice
 
 CANNED = tone(2.0, 16000, frequency=300)
 SAID = tone(1.2, 16000)
+NOISE = ("", "{", "null", "[]", '{"type": 1}', '{"type": "nobody knows \\ud800"}', b"", b"\0", b"\xff" * 999)
 Kind = tuple[type[Actor], type[AgentDialect]]
 PARROT: Kind = (Parrot, ParrotDialect)
 KINDS: dict[str, Kind] = {"parrot": PARROT} | {name: (actor, AGENTS[name]) for name, actor in ACTORS.items()}
 every_agent = pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
+WITH_KEYS = {name: kind for name, kind in KINDS.items() if name != "botify"}
+"""Botify asks nobody for one."""
+
+
+@pytest.fixture(autouse=True)
+def _nothing_fails(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
+    """Whatever a client does, no handler of a connection dies of it."""
+    yield
+    assert [one.getMessage() for one in caplog.get_records("call") if one.levelno >= ERROR] == []
 
 
 class Told(list[reports.Report]):
@@ -136,6 +147,47 @@ async def test_an_interruption(kind: Kind) -> None:
     heard = sum(one.chunk.seconds for one in before if isinstance(one, Speech))
     assert (stopped.turn, stopped.sent, stopped.reason) == (1, pytest.approx(heard, abs=0.001), "turn_detected")
     assert 0 < stopped.sent < 2.0
+
+
+@every_agent
+async def test_a_tool_before_the_answer(kind: Kind) -> None:
+    """Each answer waits for a tool call, in the vendor's way, and comes whole."""
+    script = Script(tool=0.05, limits=False)
+    async with playing(kind, script=script) as (simulator, told), dialled(kind[1], simulator.url) as client:
+        await client.talk(said(client))
+        await client.hears(SpeechDone)
+        assert len(client.voice) == pytest.approx(2 * 2.0 * client.dialect.output_rate, abs=64)
+    assert [one.turn for one in told.of(reports.Turn)] == [1]
+
+
+@pytest.mark.parametrize("name", ["parrot", "openai", "azure", "botify"])
+async def test_an_answer_that_is_taken_back(name: str) -> None:
+    """Where there are words for it, an answer is stopped on request, and cut to what was heard of it."""
+    kind = KINDS[name]
+    async with playing(kind, faster=1.0) as (simulator, told), dialled(kind[1], simulator.url) as client:
+        await client.talk(said(client))
+        speech = await client.hears(Speech)
+        await client.say(Cancel())
+        over = await client.hears(TurnDone)
+        assert (over.status, over.reason) == ("cancelled", "client_cancelled")
+        await client.say(Truncate(speech.item, 0.05))
+        assert await client.hears(Truncated) == Truncated(speech.item, 0.05)
+    assert [one.reason for one in told.of(reports.Interrupted)] == ["client_cancelled"]
+    assert [one.seconds for one in told.of(reports.Truncated)] == [0.05]
+
+
+@every_agent
+async def test_noise_on_the_wire(kind: Kind) -> None:
+    """Whatever a client sends, it is answered or hung up on; the simulator lives, and serves the next one."""
+    async with playing(kind) as (simulator, _):
+        for noise in NOISE:
+            async with dialled(kind[1], simulator.url) as client:
+                with suppress(ConnectionClosed):
+                    await client.connection.send(noise)
+                    await client.connection.send(noise)
+        async with dialled(kind[1], simulator.url) as client:
+            await client.talk(said(client))
+            await client.hears(SpeechDone)
 
 
 @pytest.mark.parametrize("kind", [KINDS["amigo"]], ids=["amigo"])
@@ -308,18 +360,6 @@ async def test_what_is_written_is_answered() -> None:
         await client.hears(TurnDone)
         assert client.voice == CANNED
     assert [(one.turn, one.heard) for one in told.of(reports.Turn)] == [(1, 0.0)]
-
-
-async def test_a_request_to_stop() -> None:
-    """The client stops an answer, says how much of it was played, and the agent remembers no more than that."""
-    async with playing(faster=1.0) as (simulator, told), dialled(ParrotDialect, simulator.url) as client:
-        await client.say(Write("go on"))
-        speech = await client.hears(Speech)
-        await client.say(Cancel(), Truncate(speech.item, 0.05))
-        assert await client.hears(TurnDone) == TurnDone("resp_1", "cancelled", "client_cancelled")
-        assert await client.hears(Truncated) == Truncated(speech.item, 0.05)
-    assert [one.reason for one in told.of(reports.Interrupted)] == ["client_cancelled"]
-    assert [one.seconds for one in told.of(reports.Truncated)] == [0.05]
 
 
 async def test_a_tool_call() -> None:

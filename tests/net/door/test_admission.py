@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from standardwebhooks.webhooks import Webhook
 from websockets.datastructures import Headers
 
-from audiotap.net.door.admission import SIGNATURE, Admission, Refusal, Rules
+from audiotap.net.door.admission import LEGACY, SIGNATURE, Admission, Refusal, Rules
 from audiotap.net.door.replays import MEMORY, Replays
 
 SECRET = "x" * 32
@@ -28,7 +28,7 @@ def test_no_other_path_is_let_in(path: str) -> None:
     assert (Admission(Rules(SECRET)).refuses(path, Headers(), NOW) is None) == right
 
 
-@given(values=st.lists(st.tuples(st.sampled_from(SIGNATURE), st.text("v1,. =abc0", max_size=40)), min_size=1))
+@given(values=st.lists(st.tuples(st.sampled_from(SIGNATURE + LEGACY), st.text("v1,. =abc0", max_size=40)), min_size=1))
 def test_no_made_up_signature_is_let_in(values: list[tuple[str, str]]) -> None:
     """Whatever the headers hold, it is a refusal and never an error."""
     admission = Admission(Rules(SECRET, (WORKSPACE,)))
@@ -55,7 +55,7 @@ def test_secrets_are_compared_in_constant_time(monkeypatch: pytest.MonkeyPatch) 
 
 def test_a_signature_without_secrets_means_nothing() -> None:
     """Who has no secret of Recall's cannot judge, so the path counts."""
-    headers = Headers([(name, "x") for name in SIGNATURE])
+    headers = Headers([(name, "x") for name in SIGNATURE + LEGACY])
     assert Admission(Rules(SECRET)).refuses("/", headers, NOW) is Refusal.PATH
     assert Admission(Rules(SECRET)).refuses(f"/{SECRET}", headers, NOW) is None
 

@@ -7,7 +7,7 @@ how often, how one leaves, and what a close code means. Pure: no clock, no socke
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import msgspec
 
@@ -138,6 +138,19 @@ class AgentDialect(Protocol):
 
     def encode(self, event: Said) -> list[Wire]:
         """The wire messages that say an event. UnspokenError if the dialect has no word for it."""
+
+
+@runtime_checkable
+class Described(Protocol):
+    """A dialect whose servers may describe themselves over HTTP, before they are dialled."""
+
+    @classmethod
+    def description_url(cls, account: Account) -> str:
+        """Where; what is there is optional."""
+
+    @classmethod
+    def described(cls, settings: AgentSettings, body: str) -> tuple[AgentSettings, str]:
+        """The settings by what a server tells of itself, and that in a line. WireError if it cannot be read."""
 
 
 def laid_over(message: dict[str, Any], extra: Mapping[str, Any]) -> dict[str, Any]:

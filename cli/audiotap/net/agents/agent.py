@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Protocol, cast
 
+import msgspec
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import (
     ConnectionClosed,
@@ -19,20 +22,25 @@ from websockets.typing import Subprotocol
 from audiotap import __version__
 from audiotap.agent_events import (
     AgentEvent,
+    Cancel,
     Configured,
     KeepAlive,
     Listen,
+    ListenFile,
     Met,
     Recall,
     ToolCall,
     ToolResult,
-    Transcript,
+    Truncate,
     UserEvent,
+    UtteranceEnd,
+    Write,
 )
 from audiotap.audio import Chunk
 from audiotap.dialects.agents.base import Account, Address, AgentDialect, AgentSettings, Ending, Memory
 from audiotap.dialects.base import Side
-from audiotap.errors import AudiotapError, Exit, UnspokenError, WireError
+from audiotap.dialogue import Dialogue
+from audiotap.errors import AudiotapError, Exit, UnspokenError, UsageError, WireError
 from audiotap.events import Fault
 from audiotap.net.peer import MAX_MESSAGE, check_url
 from audiotap.net.tasks import wait_for
@@ -41,6 +49,8 @@ from audiotap.text import printable, without_path
 
 OPENING_SECONDS = 15.0
 """What an agent may take from the dial to its readiness."""
+SENDING_SECONDS = 10.0
+"""What an agent that we leave may take to read what was said to it before."""
 LAST_WORDS_SECONDS = 2.0
 """How long an agent that told of a fatal fault is given to close by itself."""
 BACK_OFF = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0)
@@ -52,6 +62,11 @@ MOST_MEMORY = 100
 MINUTE = 60.0
 SHOWN = 200
 """Characters of a refusal's body that are shown."""
+NO_ADDRESS = "check --url and what it names"
+NO_ENTRY = "check the key and what it may do"
+TROUBLE = "it has trouble right now: try again in a while"
+Fleeting = Listen | ListenFile | UtteranceEnd | Cancel | Truncate | ToolResult
+"""What means nothing any more to the next connection."""
 
 
 class Hears(Protocol):
@@ -73,7 +88,7 @@ class Budget:
 
     def wait(self, now: float) -> float:
         """Seconds until another message may be sent."""
-        while self._sent and self._sent[0] <= now - MINUTE:
+        while self._sent and self._sent[0] + MINUTE <= now:
             self._sent.popleft()
         return self._sent[0] + MINUTE - now if self._most and len(self._sent) >= self._most else 0.0
 
@@ -115,9 +130,13 @@ class Outbox:
             self._waiting -= event.chunk.seconds
         return event
 
-    def forget_audio(self) -> None:
-        """Audio that could not be said in its time."""
-        self._events = deque(event for event in self._events if not isinstance(event, Listen))
+    def put_back(self, event: UserEvent) -> None:
+        """What could not be sent is next again."""
+        self._events.appendleft(event)
+
+    def forget(self) -> None:
+        """What could not be said in its time."""
+        self._events = deque(event for event in self._events if not isinstance(event, Fleeting))
         self._gathered, self._waiting = [], 0.0
 
     @property
@@ -142,8 +161,8 @@ class Agent:
     """One agent over any number of connections. All methods belong to the event loop's thread.
 
     With a `conversation` it goes on with that one, where the vendor can; a `patient` one dials again from the first try
-    on. `id` is the agent's for what is going on,
-    `ready` is set while it may be spoken to, `over` when it is finished, `ending` then says why.
+    on. `id` is the agent's for what is going on, `ready` is set while it may be spoken to, `over` when it is finished,
+    `ending` then says why.
     """
 
     def __init__(
@@ -166,6 +185,8 @@ class Agent:
         self.malformed = 0
         self.address = dialect.address(account, settings)
         check_url(self.address.url)
+        if account.key and not re.fullmatch(r"[!-~]+", account.key):
+            raise UsageError(f"the key for {dialect.name} holds what no key has", "set it to the bare key")
         self.dialect = dialect(Side.OURS, settings)
         self._kind = dialect
         self._key = account.key
@@ -177,7 +198,7 @@ class Agent:
         self._budget = Budget(dialect.most_per_minute)
         self._sent_at = self._loop.time()
         self._idle = asyncio.Event()
-        self._said: deque[Recall] = deque(maxlen=MOST_MEMORY)
+        self._dialogue = Dialogue()
         self._conversation = conversation
         self._leaving = False
         self._awaited: tuple[type, asyncio.Event] | None = None
@@ -209,10 +230,10 @@ class Agent:
     def say(self, event: UserEvent) -> bool:
         """Say something. What is said before the agent is ready waits for it, some seconds of it if it is audio.
 
-        False for what nobody hears: audio while the agent is lost, everything when it is over.
+        False for what is gone: it's over, or the agent was lost and could not use it later.
         """
         lost = self.connections and not self.ready.is_set()
-        if self.over.is_set() or (lost and isinstance(event, Listen)):
+        if self.over.is_set() or (lost and isinstance(event, Fleeting)):
             return False
         self._idle.clear()
         self._outbox.put(event)
@@ -222,10 +243,6 @@ class Agent:
         """Nobody here has tools; an agent that waits for an answer would say nothing more."""
         self.say(ToolResult(call.id, call.name, '{"error": "this tool is not available"}'))
 
-    async def flushed(self) -> None:
-        """Return when everything that was said has been sent, or it's over."""
-        await _first(self._idle.wait(), self.over.wait())
-
     async def leave(self, *, finish: bool = False) -> None:
         """Leave as the vendor wants it; `finish` ends the conversation for good where that makes a difference."""
         self._leaving = True
@@ -234,7 +251,7 @@ class Agent:
                 answered = asyncio.Event()
                 self._awaited = (step.until, answered) if step.until is not None else None
                 self.say(step.say)
-                await _first(self._idle.wait(), self.over.wait())
+                await _first(wait_for(self._idle, SENDING_SECONDS), self.over.wait())
                 if step.until is not None:
                     await _first(wait_for(answered, step.seconds), self.over.wait())
         if self._connection is not None:
@@ -255,19 +272,20 @@ class Agent:
             before = self.connections
             ending = await self._dial_and_talk()
             self.ready.clear()
-            self._outbox.forget_audio()
-            tries = 0 if self.connections > before else tries
+            self._outbox.forget()
+            lost = self.connections > before
+            tries = 0 if lost else tries
             if self._leaving or not ending.again or tries >= len(BACK_OFF):
                 self._end(ending)
                 return
             self._tell(Odd(f"{self.name}: {printable(ending.message)}; dialling again in {BACK_OFF[tries]:g} s"))
-            if self.connections:
+            if lost:
                 self._hears.lost(ending)
             await asyncio.sleep(BACK_OFF[tries])
             tries += 1
 
     async def _dial_and_talk(self) -> Ending:
-        self.dialect = self._kind(Side.OURS, self._settings, Memory(self._conversation, tuple(self._said)))
+        self.dialect = self._kind(Side.OURS, self._settings, self._memory())
         try:
             connection = await _dial(self.address)
         except InvalidStatus as error:
@@ -284,7 +302,8 @@ class Agent:
             self._connection = connection
             sending = asyncio.create_task(self._send(connection), name=f"to {self.name}")
             try:
-                return await self._talk(connection)
+                ending = await self._talk(connection)
+                return msgspec.structs.replace(ending, message=self._without_key(ending.message))
             finally:
                 self._connection = None
                 sending.cancel()
@@ -292,21 +311,22 @@ class Agent:
 
     async def _talk(self, connection: ClientConnection) -> Ending:
         """Hear until the connection is over; what its end means."""
+        fatal = False
         try:
             async with asyncio.timeout(OPENING_SECONDS) as patience:
                 for event in self.dialect.opening():
-                    await self._write(connection, event)
+                    await self._answer(connection, event)
                 async for wire in connection:
-                    fatal = await self._take(connection, wire)
-                    if fatal:
+                    if await self._take(connection, wire) and not fatal:
+                        fatal = True
                         patience.reschedule(self._loop.time() + LAST_WORDS_SECONDS)
-                    elif self.dialect.ready and not self.ready.is_set():
+                    elif self.dialect.ready and not (fatal or self.ready.is_set()):
                         patience.reschedule(None)
                         self.connections += 1
                         self.ready.set()
                         self._outbox.some.set()
         except TimeoutError:
-            if not self.dialect.ready:
+            if not fatal:
                 return Ending(
                     f"the agent was not ready within {OPENING_SECONDS:g} s of the connection",
                     "is it the right kind of server?",
@@ -323,12 +343,14 @@ class Agent:
         except WireError as error:
             self.malformed += 1
             if self.malformed == 1:
-                self._tell(Odd(f"{self.name}: a message that cannot be read; counted: {printable(str(error))}"))
+                why = printable(self._without_key(str(error)))
+                self._tell(Odd(f"{self.name}: a message that cannot be read; counted: {why}"))
             return False
         fatal = False
-        for event in events:
+        for told in events:
+            event = self._cleaned(told) if isinstance(told, Fault) else told
             for answer in self.dialect.reply(event):
-                await self._write(connection, answer)
+                await self._answer(connection, answer)
             self._remember(event)
             self._hears.hear(event)
             fatal |= isinstance(event, Fault) and event.fatal
@@ -340,17 +362,27 @@ class Agent:
             self._conversation = self.id = event.conversation
         elif isinstance(event, Met):
             self.id = self.id or event.id
-        elif isinstance(event, Transcript) and event.final and event.text:
-            self._said.append(Recall(event.role, event.text))
+        self._dialogue.take(event, self._loop.time())
         if self._awaited is not None and isinstance(event, self._awaited[0]):
             self._awaited[1].set()
+
+    def _memory(self) -> Memory:
+        """What was said on all connections until now, in its order."""
+        said = [Recall(one.role, one.text) for one in self._dialogue.said if one.final and one.text]
+        return Memory(self._conversation, tuple(said[-MOST_MEMORY:]))
 
     async def _send(self, connection: ClientConnection) -> None:
         """Send what is to be said, and that we're still here when there is nothing."""
         while True:
             event = self._outbox.take() if self.ready.is_set() else None
             if event is not None:
-                await self._write(connection, event)
+                try:
+                    await self._write(connection, event)
+                except ConnectionClosed:
+                    self._outbox.put_back(event)
+                    raise
+                if isinstance(event, Write) and not event.event:
+                    self._dialogue.wrote(event, self._loop.time())
                 continue
             if self._outbox.empty:
                 self._idle.set()
@@ -361,30 +393,38 @@ class Agent:
             elif not await wait_for(self._outbox.some, max(0.0, rest) if self.dialect.idle else None):
                 await self._write(connection, KeepAlive())
 
+    async def _answer(self, connection: ClientConnection, event: UserEvent) -> None:
+        """Say something at once; one who doesn't hear it any more may still have said something to be read."""
+        with suppress(ConnectionClosed):
+            await self._write(connection, event)
+
     async def _write(self, connection: ClientConnection, event: UserEvent) -> None:
         try:
             wires = self.dialect.encode(event)
         except UnspokenError:
             return
         for wire in wires:
-            if wait := self._budget.wait(self._loop.time()):
+            while wait := self._budget.wait(self._loop.time()):  # noqa: ASYNC110 - nobody but time makes room
                 await asyncio.sleep(wait)
             self._budget.spend(self._loop.time())
             self._sent_at = self._loop.time()
-            try:
-                await connection.send(wire)
-            except ConnectionClosed:
-                return
+            await connection.send(wire)
 
     def _refusal(self, error: InvalidStatus) -> Ending:
         """What an HTTP status instead of a connection means."""
         code = error.response.status_code
         body = self._without_key(bytes(error.response.body or b"").decode(errors="replace"))[:SHOWN]
         said = f"{self.name} answers HTTP {code} at {without_path(self.address.url)}{f': {body}' if body else ''}"
+        if code == 429 or code >= 500:
+            return Ending(said, TROUBLE, again=True, status=Exit.FAILED)
         if code in {401, 403}:
-            return Ending(said, "check the key and what it may do", status=Exit.REFUSED)
-        again = code == 429 or code >= 500
-        return Ending(said, "check --url and what it names", again=again, status=Exit.REFUSED)
+            return Ending(said, NO_ENTRY, status=Exit.REFUSED)
+        return Ending(said, NO_ADDRESS, status=Exit.NOBODY if code == 404 else Exit.REFUSED)
+
+    def _cleaned(self, fault: Fault) -> Fault:
+        """A fault in which the key isn't told."""
+        code, message, hint = map(self._without_key, (fault.code, fault.message, fault.hint))
+        return Fault(code, message, hint, fault.fatal)
 
     def _without_key(self, text: str) -> str:
         return text.replace(self._key, "…") if self._key else text
@@ -392,7 +432,7 @@ class Agent:
     def _stopped(self, task: asyncio.Task[None]) -> None:
         """Whatever ends the task, nobody waits for ever."""
         error = None if task.cancelled() else task.exception()
-        told = "we left" if error is None else f"{type(error).__name__}: {error}"
+        told = "we left" if error is None else self._without_key(f"{type(error).__name__}: {error}")
         self._end(Ending(told, "" if error is None else "please report this as a bug"))
 
     def _end(self, ending: Ending) -> None:
@@ -409,8 +449,15 @@ def as_error(name: str, ending: Ending) -> AudiotapError:
     return error
 
 
+class Dial(connect):
+    """A connection to where the key belongs: redirects are answers like any other that is no connection."""
+
+    def process_redirect(self, exc: Exception) -> Exception:
+        return exc
+
+
 async def _dial(address: Address) -> ClientConnection:
-    return await connect(
+    return await Dial(
         address.url,
         additional_headers=dict(address.headers),
         subprotocols=[Subprotocol(one) for one in address.subprotocols] or None,

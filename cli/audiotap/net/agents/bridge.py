@@ -16,14 +16,10 @@ from audiotap.agent_events import (
     AgentEvent,
     Cancel,
     Listen,
-    Replying,
     Speech,
-    SpeechDone,
     SpeechFile,
     SpeechStarted,
-    SpeechStopped,
     ToolCall,
-    Transcript,
     Truncate,
     TurnDone,
 )
@@ -68,6 +64,8 @@ class Voice(Protocol):
     """What an agent speaks with."""
 
     def push(self, speech: Speech) -> None: ...
+
+    def heed(self, event: AgentEvent) -> None: ...
 
     def done(self) -> None: ...
 
@@ -140,11 +138,7 @@ class Bridge:
 
 
 class Attendant:
-    """One session's agent: its ear, its voice, and what was said. `hear` and `lost` are the agent's words to it.
-
-    While it is `deaf`, what is said without an item's name is the rest of an answer that was cut: the next answer
-    comes after the user's words, or is said to begin.
-    """
+    """One session's agent: its ear, its voice, and what was said. `hear` and `lost` are the agent's words to it."""
 
     def __init__(self, tap: Tap, live: Live, bridging: Bridging, tell: Tell) -> None:
         self._tap = tap
@@ -158,7 +152,6 @@ class Attendant:
         self._agent = Agent(bridging.dialect, bridging.account, bridging.settings, self, tell, patient=True)
         self._hearing = Hearing(self._agent.dialect.rate, self._loop.time())
         self._leaving = False
-        self._deaf = False
         self._lost = asyncio.Event()
         self._following = asyncio.create_task(self._follow(), name="agent comes and goes")
         self._tasks: set[asyncio.Future[bool]] = set()
@@ -186,6 +179,8 @@ class Attendant:
 
     def hear(self, event: AgentEvent) -> None:
         """The agent said something."""
+        if self._voice is not None:
+            self._voice.heed(event)
         match event:
             case Speech():
                 self._speak(event)
@@ -193,11 +188,6 @@ class Attendant:
                 return
             case SpeechStarted():
                 self._cut()
-            case SpeechDone() | TurnDone():
-                if self._voice is not None:
-                    self._voice.done()
-            case Replying() | SpeechStopped() | Transcript(role="user"):
-                self._deaf = False
             case ToolCall(ours=True):
                 self._tell(Odd(f"the agent calls the tool {printable(event.name)}: nobody has it", self._session))
                 self._agent.refuse(event)
@@ -247,7 +237,7 @@ class Attendant:
         self._tell(AgentReady(name, self._session, where, self._agent.connections))
 
     def _speak(self, speech: Speech) -> None:
-        if self._leaving or (self._deaf and not speech.item):
+        if self._leaving:
             return
         if self._voice is None:
             self._voice = self._made_voice()
@@ -275,7 +265,6 @@ class Attendant:
             self._tell_cut([self._voice.heard(item)])
 
     def _tell_cut(self, cuts: Sequence[Cut]) -> None:
-        self._deaf = any(not cut.item for cut in cuts)
         for cut in cuts:
             self._dialogue.cut(cut.item, cut.heard)
             if cut.item and cut.heard < cut.came:

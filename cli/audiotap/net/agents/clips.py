@@ -6,7 +6,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 
-from audiotap.agent_events import Speech
+from audiotap.agent_events import AgentEvent, Replying, Speech, SpeechDone, SpeechStopped, Transcript, TurnDone
 from audiotap.audio import Chunk
 from audiotap.errors import AudiotapError
 from audiotap.net.agents.voice import Cut
@@ -64,6 +64,14 @@ class ClipVoice:
             self._coming = Clip(speech.item)
         self._coming.chunks.append(speech.chunk)
 
+    def heed(self, event: AgentEvent) -> None:
+        """Take another of its words: where an answer ends and, where no items are named, before which one begins."""
+        match event:
+            case SpeechDone() | TurnDone():
+                self.done()
+            case Replying() | SpeechStopped() | Transcript(role="user"):
+                self._cut.discard("")
+
     def done(self) -> None:
         """The answer is complete: have it played."""
         if self._coming is not None:
@@ -85,8 +93,7 @@ class ClipVoice:
         self._coming = None
         for clip in clips:
             clip.cut.set()
-            if clip.item:
-                self._cut.add(clip.item)
+            self._cut.add(clip.item)
         return [self._heard(clip) for clip in clips]
 
     async def close(self) -> None:

@@ -53,10 +53,6 @@ class Microphone:
         while self._buffer:
             await self._next()
 
-    def stop(self) -> None:
-        """Say nothing of what is left."""
-        self._buffer.clear()
-
     async def close(self) -> None:
         self._task.cancel()
         await asyncio.gather(self._task, return_exceptions=True)
@@ -85,11 +81,8 @@ class Microphone:
                 self._found(boundary, began + boundary.at / self._rate)
             blocks += 1
             self._changed.set()
-        if endpointer.speaking:
-            end = Boundary(
-                speech=False, at=blocks * self._size // SAMPLE_BYTES, found=blocks * self._size // SAMPLE_BYTES
-            )
-            self._found(end, began + end.at / self._rate)
+        for boundary in endpointer.finish():
+            self._found(boundary, began + boundary.at / self._rate)
 
     def _take(self) -> bytes:
         """The next block; where a live source is behind, or ends, silence."""

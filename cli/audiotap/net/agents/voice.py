@@ -10,7 +10,7 @@ from functools import partial
 
 import msgspec
 
-from audiotap.agent_events import Speech
+from audiotap.agent_events import AgentEvent, Replying, Speech, SpeechDone, SpeechStopped, Transcript, TurnDone
 from audiotap.audio import Chunk
 from audiotap.errors import NobodyError
 from audiotap.net.mouth import Mouth, Utterance
@@ -99,6 +99,14 @@ class AgentVoice:
             item = self._begin(speech.item)
         item.push(speech.chunk)
 
+    def heed(self, event: AgentEvent) -> None:
+        """Take another of its words: where an answer ends and, where no items are named, before which one begins."""
+        match event:
+            case SpeechDone() | TurnDone():
+                self.done()
+            case Replying() | SpeechStopped() | Transcript(role="user"):
+                self._cut.discard("")
+
     def done(self) -> None:
         """The agent has said all of what it was saying."""
         for item in self._items:
@@ -147,8 +155,7 @@ class AgentVoice:
 
     def _forget(self, item: Item) -> None:
         """Drop what still comes of an item."""
-        if item.name:
-            self._cut.add(item.name)
+        self._cut.add(item.name)
 
     def _over(self, item: Item, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)

@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.asyncio.server import Server, ServerConnection, serve
-from websockets.exceptions import InvalidHandshake
+from websockets.exceptions import ConnectionClosed, InvalidHandshake
 from websockets.http11 import Request, Response
 
 from audiotap.files import write_atomically
@@ -29,6 +29,9 @@ TOKEN, PROOF = "Audiotap-Token", "Audiotap-Proof"
 
 
 Handler = Callable[[ServerConnection], Awaitable[None]]
+
+NO_LISTENER = (InvalidHandshake, ConnectionClosed, AssertionError)
+"""How the library says that something else is there; the last where that speaks and hangs up before it is asked."""
 
 
 class Lock(msgspec.Struct, frozen=True):
@@ -81,7 +84,7 @@ async def dial_loopback(path: Path, options: Mapping[str, Any]) -> ClientConnect
     headers = {TOKEN: lock.token}
     try:
         connection = await connect(f"ws://{HOST}:{lock.port}/", additional_headers=headers, proxy=None, **options)
-    except InvalidHandshake as error:
+    except NO_LISTENER as error:
         raise ConnectionRefusedError(path) from error
     if not lock.is_proven(connection):
         connection.transport.abort()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
@@ -15,7 +15,7 @@ from websockets.exceptions import ConnectionClosed
 
 from audiotap.audio import Chunk
 from audiotap.dialects import native
-from audiotap.errors import AudiotapError, Exit, NobodyError, UsageError
+from audiotap.errors import AudiotapError, Exit, NobodyError, UsageError, WireError
 from audiotap.events import (
     Ask,
     Attach,
@@ -30,9 +30,11 @@ from audiotap.events import (
     Speak,
     Status,
     Stop,
+    Watch,
     is_meant,
 )
 from audiotap.files import is_ours
+from audiotap.net.control.audience import Shown, decoded
 from audiotap.net.control.sockets import dial_control, say
 from audiotap.net.tasks import from_thread
 
@@ -167,6 +169,21 @@ async def attached(target: Target) -> AsyncIterator[Attachment]:
             await asyncio.sleep(RETRY_SECONDS)
     async with attachment.connection:
         yield attachment
+
+
+async def watching(target: Target) -> AsyncGenerator[Shown]:
+    """What the listener that is meant shows, until it ends."""
+    listener = _choose(await statuses(target.folder, target.port), target)
+    try:
+        connection = await dial_control(listener.path)
+    except OSError as error:
+        raise NobodyError("the listener went away", "start it again: audiotap listen") from error
+    async with connection:
+        await say(connection, Watch())
+        with suppress(ConnectionClosed):
+            async for wire in connection:
+                with suppress(WireError):
+                    yield decoded(wire)
 
 
 async def _attach(target: Target) -> Attachment:

@@ -25,7 +25,9 @@ from audiotap.events import (
     Progress,
     Speak,
     Stop,
+    Watch,
 )
+from audiotap.net.control.audience import Audience
 from audiotap.net.control.sockets import say
 from audiotap.net.mouth import Utterance
 from audiotap.net.tap import Live, Tap
@@ -34,13 +36,16 @@ from audiotap.net.tasks import first_of
 PROGRESS_SECONDS = 0.25
 
 
-async def serve(tap: Tap, connection: Connection) -> None:
-    """Answer one control client; speech is the last thing it can ask for."""
+async def serve(tap: Tap, audience: Audience, connection: Connection) -> None:
+    """Answer one control client; to speak, or to watch, is the last thing it can ask for."""
     live: Live | None = None
     with suppress(ConnectionClosed):
         async for wire in connection:
             try:
                 event = native.decode(wire)
+                if isinstance(event, Watch):
+                    await audience.watch(tap, connection)
+                    return
                 if isinstance(event, Speak | Finish):
                     await _speak(tap, connection, _attached(live), event)
                     return

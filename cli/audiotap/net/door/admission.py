@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import base64
 import hmac
+from collections.abc import Sequence
 from enum import Enum
 from pathlib import Path
 
@@ -23,6 +24,8 @@ from audiotap.net.door.replays import Replays
 
 SIGNATURE = ("webhook-id", "webhook-timestamp", "webhook-signature")
 """The headers of a signed request; over an empty body, for a websocket has none yet."""
+LEGACY = ("svix-id", "svix-timestamp", "svix-signature")
+"""The same under their older names, by which a request is judged that has none of the newer ones."""
 
 
 class Refusal(Enum):
@@ -89,14 +92,16 @@ class Admission:
         """Why a request is refused; None for one that is admitted. `now` is the wall clock's."""
         if any(origin.lower() not in self._origins for origin in headers.get_all("Origin")):
             return Refusal.ORIGIN
-        if self._signers and any(name in headers for name in SIGNATURE):
-            return self._refuses_signed(headers, now)
+        for names in (SIGNATURE, LEGACY):
+            if self._signers and any(name in headers for name in names):
+                return self._refuses_signed(names, headers, now)
         if self._secret:
             return None if hmac.compare_digest(_last_part(path), self._secret) else Refusal.PATH
         return Refusal.UNSIGNED if self._signers else None
 
-    def _refuses_signed(self, headers: Headers, now: float) -> Refusal | None:
-        signed = {name: values[0] for name in SIGNATURE if len(values := headers.get_all(name)) == 1}
+    def _refuses_signed(self, names: Sequence[str], headers: Headers, now: float) -> Refusal | None:
+        told = {known: headers.get_all(name) for known, name in zip(SIGNATURE, names, strict=True)}
+        signed = {known: values[0] for known, values in told.items() if len(values) == 1}
         if not any(_verifies(signer, signed) for signer in self._signers):
             return Refusal.SIGNATURE
         content = f"{signed['webhook-id']}.{int(float(signed['webhook-timestamp']))}"

@@ -262,7 +262,8 @@ def unreachable(problem: str, url: str) -> UsageError:
     port = urlsplit(url).port or 8765
     return UsageError(
         problem,
-        f"make the port reachable: cloudflared tunnel --url http://127.0.0.1:{port}; then listen --public-url wss://ITS-HOST/",
+        f"make the port reachable: audiotap listen --port {port} --tunnel cloudflared; or, behind a tunnel that runs "
+        "already, audiotap listen --public-url wss://ITS-HOST/",
     )
 
 

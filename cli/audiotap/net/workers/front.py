@@ -106,6 +106,7 @@ class Front:
                 await _all(worker.settled for worker in self._workers)
         self._order(Finish())
         await asyncio.gather(*self._keeping)
+        self._relay.over.set()
         self.refusals.close()
         self._trouble.cancel()
         await asyncio.gather(self._trouble, return_exceptions=True)

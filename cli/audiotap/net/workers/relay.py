@@ -18,11 +18,16 @@ from websockets.exceptions import ConnectionClosed
 
 from audiotap.dialects import native
 from audiotap.errors import AudiotapError, NobodyError, WireError
-from audiotap.events import Ask, Attach, Fault, Status
+from audiotap.events import Ask, Attach, Fault, Status, Watch
 from audiotap.net.choice import choose
+from audiotap.net.control.audience import Levels, Unread, decoded, show
 from audiotap.net.control.sockets import dial_control, say
 from audiotap.net.ownership import owner
 from audiotap.net.tasks import first_of
+from audiotap.net.workers.levels import Board
+
+AGAIN_SECONDS = 0.2
+"""After which a worker that is gone is asked again."""
 
 
 class Relay:
@@ -30,6 +35,7 @@ class Relay:
 
     def __init__(self, itself: Status, paths: Sequence[Path]) -> None:
         self.itself = itself
+        self.over = asyncio.Event()
         self._paths = paths
 
     async def serve(self, connection: Connection) -> None:
@@ -49,6 +55,9 @@ class Relay:
         match native.decode(wire):
             case Ask():
                 await say(connection, await self.status())
+            case Watch():
+                await self._watch(connection)
+                return True
             case Attach(bot, away):
                 chosen = choose((await self.status()).sessions, bot, away=away)
                 path = self._paths[owner((chosen.provider, chosen.session), len(self._paths))]
@@ -60,11 +69,39 @@ class Relay:
                 raise WireError("nothing was attached to")
         return False
 
+    async def _watch(self, connection: Connection) -> None:
+        """Show a watcher what all workers show, as if they were one; those that are started again are asked again."""
+        board, unread = Board(), Unread(())
+        asking = [asyncio.create_task(_overlook(n, path, board, unread)) for n, path in enumerate(self._paths)]
+        try:
+            await show(connection, unread.take, board.measure, self.over)
+        finally:
+            for task in asking:
+                task.cancel()
+            await asyncio.gather(*asking, return_exceptions=True)
+
     async def status(self) -> Status:
         """How everything stands; a worker that is being started again has nothing to say."""
         told = await asyncio.gather(*map(_status, self._paths))
         sessions = tuple(session for status in told if status for session in status.sessions)
         return msgspec.structs.replace(self.itself, sessions=sessions)
+
+
+async def _overlook(worker: int, path: Path, board: Board, unread: Unread) -> None:
+    """Take what one worker shows, as long as anybody wants it. Never returns."""
+    while True:
+        with suppress(OSError, ConnectionClosed):
+            async with await dial_control(path) as connection:
+                await say(connection, Watch())
+                async for wire in connection:
+                    with suppress(WireError):
+                        shown = decoded(wire)
+                        if isinstance(shown, Levels):
+                            board.put(worker, shown.sessions)
+                        else:
+                            unread.put(shown)
+        board.put(worker, ())
+        await asyncio.sleep(AGAIN_SECONDS)
 
 
 async def _status(path: Path) -> Status | None:

@@ -18,6 +18,7 @@ from websockets.exceptions import ConnectionClosed
 
 from audiotap.actors.base import Act, Actor, Deferring, HangUp, Occupant, Script
 from audiotap.agent_events import (
+    INTERRUPTED,
     AgentEvent,
     Cancel,
     Listen,
@@ -189,7 +190,7 @@ class Performance:
         stopped = await self._stop()
         await self._say(SpeechStarted(at, self._item))
         if stopped:
-            await self._cancelled("turn_detected")
+            await self._cancelled(INTERRUPTED)
 
     async def _ends(self, boundary: Boundary) -> None:
         at = self._ear.at(boundary.at)

@@ -34,24 +34,24 @@ from audiotap.agent_events import (
     UtteranceEnd,
     Write,
 )
-from audiotap.dialects.agents import realtime
 from audiotap.dialects.agents.base import Said, Wire
+from audiotap.dialects.agents.openai import messages
 from audiotap.errors import UnspokenError
 from audiotap.events import Fault, Unknown
 
 CLIENT_WORDS = frozenset(
     {
-        realtime.UPDATE,
-        realtime.APPEND,
-        realtime.COMMIT,
-        realtime.CLEAR,
-        realtime.CREATE_ITEM,
-        realtime.DELETE_ITEM,
-        realtime.RETRIEVE_ITEM,
-        realtime.TRUNCATE_ITEM,
-        realtime.RESPOND,
-        realtime.CANCEL,
-        realtime.CLEAR_OUTPUT,
+        messages.UPDATE,
+        messages.APPEND,
+        messages.COMMIT,
+        messages.CLEAR,
+        messages.CREATE_ITEM,
+        messages.DELETE_ITEM,
+        messages.RETRIEVE_ITEM,
+        messages.TRUNCATE_ITEM,
+        messages.RESPOND,
+        messages.CANCEL,
+        messages.CLEAR_OUTPUT,
     }
 )
 SEARCH = "Search-Tool"
@@ -126,34 +126,34 @@ class Server:
         """What a client's message says. A response.create says again what it wants answered, after the pieces of it."""
         if self.deaf:
             return []
-        message = realtime.read(wire, CLIENT_WORDS.__contains__)
+        message = messages.read(wire, CLIENT_WORDS.__contains__)
         self._cause = message.event_id
         said: list[Said] = [Unknown(message.type, str(wire))]
         match message.type:
-            case realtime.APPEND:
+            case messages.APPEND:
                 said = [self._listen(message)]
-            case realtime.UPDATE:
+            case messages.UPDATE:
                 said = [Configure(message.session or {})]
-            case realtime.CREATE_ITEM:
-                said = [self._take(message.item or realtime.Item(), wire)]
-            case realtime.RESPOND if self._reply is None:
+            case messages.CREATE_ITEM:
+                said = [self._take(message.item or messages.Item(), wire)]
+            case messages.RESPOND if self._reply is None:
                 said, self._to_answer = [*(self._to_answer or [UtteranceEnd()])], []
-            case realtime.CANCEL:
+            case messages.CANCEL:
                 said = [Cancel()]
-            case realtime.TRUNCATE_ITEM:
+            case messages.TRUNCATE_ITEM:
                 said = [Truncate(message.item_id or "", (message.audio_end_ms or 0) / 1000)]
-            case realtime.COMMIT:
+            case messages.COMMIT:
                 self._to_answer = []
         return said
 
-    def _listen(self, message: realtime.Message) -> Listen:
+    def _listen(self, message: messages.Message) -> Listen:
         audio = message.data if self.proxy and not bytes(message.audio) else message.audio
-        chunk = realtime.heard(audio, "$.audio")
+        chunk = messages.heard(audio, "$.audio")
         self.buffered += len(chunk.pcm)
         return Listen(chunk)
 
-    def _take(self, item: realtime.Item, wire: Wire) -> UserEvent:
-        told = realtime.fields(wire).get("item") or {}
+    def _take(self, item: messages.Item, wire: Wire) -> UserEvent:
+        told = messages.fields(wire).get("item") or {}
         made = {"id": item.id or self._new("item"), "object": "realtime.item"}
         self.created = {"status": "completed", **told, **made}
         match item.type, item.role:
@@ -168,9 +168,9 @@ class Server:
             case "function_call_output", _:
                 call = item.call_id or ""
                 results = [held for held in self._to_answer if isinstance(held, ToolResult)]
-                result = ToolResult(call, self._callers.get(call, ""), realtime.string(item.output))
+                result = ToolResult(call, self._callers.get(call, ""), messages.string(item.output))
                 self._to_answer = [*results, result]
-        return Unknown(realtime.CREATE_ITEM, str(wire))
+        return Unknown(messages.CREATE_ITEM, str(wire))
 
     # What a server says
 
@@ -184,18 +184,18 @@ class Server:
         match event:
             case Met(name):
                 self.session["id"] = name or self._new("sess")
-                told = [self._tell(realtime.SESSION_CREATED, session=self.session)]
+                told = [self._tell(messages.SESSION_CREATED, session=self.session)]
             case Configured(wire=wire):
                 self.session = wire or self.session
                 told = [self._tell("session.updated", session=self.session)]
             case Truncated(item, seconds):
-                cut = {"item_id": item, "content_index": 0, "audio_end_ms": realtime.whole_milliseconds(seconds)}
+                cut = {"item_id": item, "content_index": 0, "audio_end_ms": messages.whole_milliseconds(seconds)}
                 told = [self._tell("conversation.item.truncated", **cut)]
             case Fault(code, text):
                 told = [self._wrong(code, text)]
-            case Told(realtime.ITEM_ADDED):
+            case Told(messages.ITEM_ADDED):
                 told = self._added(self.created, done=True)
-            case Told(kind, data) if kind != realtime.COMMITTED:
+            case Told(kind, data) if kind != messages.COMMITTED:
                 told = [self._tell(kind, **data)]
             case Unknown():
                 told = [event.wire]
@@ -241,21 +241,21 @@ class Server:
         return f"{kind}_{self._numbers[kind]:06}"
 
     def _tell(self, kind: str, **told: Any) -> str:
-        name = realtime.old_name(kind) if self.beta else kind
-        return realtime.spell(name, {"event_id": self._new("event"), **told})
+        name = messages.old_name(kind) if self.beta else kind
+        return messages.spell(name, {"event_id": self._new("event"), **told})
 
     def _wrong(self, code: str, text: str) -> str:
         if self.proxy:
             internal = code == "internal_error"
             prefix, code = ("Server error", code) if internal else ("API Error", "api_error")
-            return realtime.spell(realtime.ERROR, {"error": {"message": f"{prefix}: {text}", "code": code}})
+            return messages.spell(messages.ERROR, {"error": {"message": f"{prefix}: {text}", "code": code}})
         found = _PARAMETER.search(text)
         error = {"type": "invalid_request_error", "code": code, "message": text, "event_id": self._cause}
-        return self._tell(realtime.ERROR, error={**error, "param": found[1] if found else None})
+        return self._tell(messages.ERROR, error={**error, "param": found[1] if found else None})
 
     def _commit(self, item: str) -> list[str]:
         self.buffered = 0
-        committed = self._tell(realtime.COMMITTED, previous_item_id=self._previous, item_id=item)
+        committed = self._tell(messages.COMMITTED, previous_item_id=self._previous, item_id=item)
         content = [{"type": "input_audio", "transcript": None}]
         return [committed, *self._added(_message(item, "user", content, "completed"), done=True)]
 
@@ -265,7 +265,7 @@ class Server:
         self._previous = item["id"]
         if self.beta:
             return [self._tell("conversation.item.created", **told)]
-        return [self._tell(kind, **told) for kind in (realtime.ITEM_ADDED, realtime.ITEM_DONE)[: 1 + done]]
+        return [self._tell(kind, **told) for kind in (messages.ITEM_ADDED, messages.ITEM_DONE)[: 1 + done]]
 
     def _transcribe(self, event: Transcript) -> list[str]:
         """Only if it was asked for: it's another model's work."""
@@ -273,9 +273,9 @@ class Server:
             return []
         told = {"item_id": event.item or self._user_item, "content_index": 0}
         if not event.final:
-            return [self._tell(realtime.USER_TRANSCRIPT + "delta", **told, delta=event.text)]
+            return [self._tell(messages.USER_TRANSCRIPT + "delta", **told, delta=event.text)]
         usage = {"type": "duration", "seconds": 1}
-        return [self._tell(realtime.USER_TRANSCRIPT + "completed", **told, transcript=event.text, usage=usage)]
+        return [self._tell(messages.USER_TRANSCRIPT + "completed", **told, transcript=event.text, usage=usage)]
 
     def _bound(self, which: str, field: str, at: float | None) -> str:
         told = {field: round((at or 0) * 1000), "item_id": self._user_item}
@@ -344,10 +344,10 @@ class Server:
     def _finish(self, reply: _Reply, item: dict[str, Any]) -> list[str]:
         told = {"response_id": reply.id, "output_index": len(reply.outputs), "item": item}
         reply.outputs.append(item)
-        finished = [self._tell(realtime.OUTPUT_ITEM_DONE, **told)]
+        finished = [self._tell(messages.OUTPUT_ITEM_DONE, **told)]
         if self.proxy and item["type"] == "function_call":
             finished = []
-        return finished if self.beta else [*finished, self._tell(realtime.ITEM_DONE, item=item)]
+        return finished if self.beta else [*finished, self._tell(messages.ITEM_DONE, item=item)]
 
     def _call(self, call: ToolCall) -> list[str]:
         begun = [] if self._reply is not None else self._begin("")
@@ -378,7 +378,7 @@ class Server:
         elif done.status != "completed":
             details = {"type": done.status, "reason": done.reason or None}
         self._reply = None
-        return [*begun, self._tell(realtime.RESPONSE_DONE, response=self._response(reply, done.status, details))]
+        return [*begun, self._tell(messages.RESPONSE_DONE, response=self._response(reply, done.status, details))]
 
     def _piece(self, kind: str, reply: _Reply, **told: Any) -> str:
         at = {"item_id": reply.item, "output_index": len(reply.outputs), "content_index": 0}
@@ -428,7 +428,7 @@ def first_session(*, beta: bool) -> dict[str, Any]:
             "temperature": 0.8,
             "max_response_output_tokens": "inf",
         }
-    form = {"type": "audio/pcm", "rate": realtime.RATE}
+    form = {"type": "audio/pcm", "rate": messages.RATE}
     listened = {"format": form, "transcription": None, "noise_reduction": None, "turn_detection": dict(_SERVER_VAD)}
     return {
         **common,

@@ -28,8 +28,8 @@ from audiotap.agent_events import (
     VadMode,
 )
 from audiotap.audio import Chunk
-from audiotap.dialects.agents.amigo_client import spell
-from audiotap.dialects.agents.amigo_server import COMPLETED
+from audiotap.dialects.agents.amigo.client import spell
+from audiotap.dialects.agents.amigo.server import COMPLETED
 from audiotap.dialects.agents.base import AgentSettings
 from audiotap.dialects.agents.headers import MP3, with_wav_header
 from audiotap.errors import UnspokenError
@@ -81,7 +81,8 @@ class ServerWriter:
             return []
         if isinstance(event, Transcript) and event.role == "user":
             return self._speech_ended(event.text) if event.final else []
-        return self._speech_ended("") + self._write(event)
+        said = self._write(event)
+        return self._speech_ended("") + said if said else []
 
     def _write(self, event: object) -> list[str]:  # noqa: C901, PLR0911 - one line for each word
         match event:

@@ -11,17 +11,19 @@ from urllib.parse import SplitResult, parse_qs, quote, urlencode, urlsplit
 
 import msgspec
 
-from audiotap.dialects.agents import realtime
 from audiotap.dialects.agents.base import Account, Address, AgentSettings, Ending, Memory
-from audiotap.dialects.agents.realtime_client import FATAL, NO_MEMORY, USUAL, Realtime
-from audiotap.dialects.agents.realtime_server import Server
+from audiotap.dialects.agents.openai import messages
+from audiotap.dialects.agents.openai.client import BETA, FATAL, NO_MEMORY, USUAL, Realtime
+from audiotap.dialects.agents.openai.server import Server
 from audiotap.dialects.base import Side, lenient
 from audiotap.errors import UsageError
 
+USUAL_MODEL = "gpt-realtime-2.1"
+"""OpenAI's model where none is named; its API wants one in the address."""
 BEARER = "bearer"
 DATA_FIELD = "data-field"
 INTERNAL = "internal_error"
-_LOOK_AT_BOTIFY = "Look at Botify's log, and at its AZURE_OPENAI_* settings."
+_LOOK_AT_BOTIFY = "look at Botify's log, and at its AZURE_OPENAI_* settings"
 
 
 class OpenAI(Realtime):
@@ -32,14 +34,12 @@ class OpenAI(Realtime):
 
     @classmethod
     def address(cls, account: Account, settings: AgentSettings) -> Address:
-        _check(settings)
+        _check(settings, cls.switches)
         if not account.url and not account.key:
-            raise UsageError("OpenAI wants a key", "Set OPENAI_API_KEY, or name a server of your own with --url.")
+            raise UsageError("OpenAI wants a key", "set OPENAI_API_KEY, or name a server of your own with --url")
         url = _url(account.url or "wss://api.openai.com", cls.path)
         if not url.query:
-            if not account.url and not settings.model:
-                raise UsageError("OpenAI has to be told a model", "Name one, such as --model gpt-realtime-2.1.")
-            url = url._replace(query=_query(model=settings.model))
+            url = url._replace(query=_query(model=settings.model or ("" if account.url else USUAL_MODEL)))
         return Address(url.geturl(), {"Authorization": f"Bearer {account.key}"} if account.key else {})
 
 
@@ -49,24 +49,27 @@ class Azure(Realtime):
     name: ClassVar[str] = "azure"
     path: ClassVar[str] = "/openai/v1/realtime"
     preview: ClassVar[str] = "/openai/realtime"
+    switches: ClassVar[frozenset[str]] = frozenset({BETA, BEARER})
 
     @classmethod
     def address(cls, account: Account, settings: AgentSettings) -> Address:
-        _check(settings)
+        _check(settings, cls.switches)
         where = account.url or (f"wss://{account.organization}.openai.azure.com" if account.organization else "")
         if not where:
-            raise UsageError("Azure has to be told where your resource is", "Give --url https://NAME.openai.azure.com.")
+            raise UsageError(
+                "Azure has to be told where your resource is", "name it: --url https://NAME.openai.azure.com"
+            )
         if not account.key:
-            raise UsageError("Azure wants a key", "Set AZURE_OPENAI_API_KEY; for an Entra token, add --option bearer.")
+            raise UsageError("Azure wants a key", "set AZURE_OPENAI_API_KEY; for an Entra token add --option bearer")
         url = _url(where, cls.preview if account.version else cls.path)
         versioned = bool(account.version or "api-version" in parse_qs(url.query))
         if versioned and "/v1/" in url.path:
             raise UsageError(
-                "Azure's /openai/v1 has no versions and refuses them", "Leave the version out, or /v1 for the preview."
+                "Azure's /openai/v1 has no versions and refuses them", "leave the version out, or /v1 for the preview"
             )
         if not url.query:
             if not settings.model:
-                raise UsageError("Azure has to be told a deployment", "Name it with --model.")
+                raise UsageError("Azure has to be told a deployment", "name it with --model")
             preview = {"api-version": account.version, "deployment": settings.model}
             url = url._replace(query=_query(**(preview if account.version else {"model": settings.model})))
         bearer = BEARER in settings.options
@@ -76,13 +79,14 @@ class Azure(Realtime):
 class Botify(Realtime):
     """Botify's proxy: Azure's words, in the beta's names, through a server that changes some and swallows others.
 
-    Its `realtime.py` ends the way to Azure at the first binary frame and doesn't say so: none is ever sent.
+    Its `messages.py` ends the way to Azure at the first binary frame and doesn't say so: none is ever sent.
     """
 
     name: ClassVar[str] = "botify"
     path: ClassVar[str] = "/realtime"
     plain: ClassVar[bool] = True
     tools: ClassVar[bool] = False
+    switches: ClassVar[frozenset[str]] = frozenset({BETA, DATA_FIELD})
 
     def __init__(self, side: Side, settings: AgentSettings = USUAL, memory: Memory = NO_MEMORY) -> None:
         super().__init__(side, settings, memory)
@@ -94,10 +98,25 @@ class Botify(Realtime):
     @classmethod
     def address(cls, account: Account, settings: AgentSettings) -> Address:
         """It asks for no key, so none is shown."""
-        _check(settings)
+        _check(settings, cls.switches)
         if not account.url:
-            raise UsageError("Botify has to be told where it runs", "Give --url, such as http://localhost:8080.")
+            raise UsageError("Botify has to be told where it runs", "name it: --url http://localhost:8080")
         return Address(_url(account.url, cls.path).geturl())
+
+    @classmethod
+    def description_url(cls, account: Account) -> str:
+        """Deployments up to May 2025 have `/realtime-info` beside `/realtime`."""
+        url = _url(account.url, cls.path)
+        scheme = {"ws": "http", "wss": "https"}[url.scheme]
+        return url._replace(scheme=scheme, path=f"{url.path.rpartition('/')[0]}/realtime-info", query="").geturl()
+
+    @classmethod
+    def described(cls, settings: AgentSettings, body: str) -> tuple[AgentSettings, str]:
+        """It may ask for audio in `data`, and has a list of voices."""
+        info = botify_info(body)
+        voices = ", ".join(info.available_voice_options) or "not told"
+        told = f"Botify speaks as {info.current_voice or 'somebody'} (voices: {voices}) by {info.speech_engine or '?'}"
+        return msgspec.structs.replace(settings, options=settings.options | info.options), told
 
     def ending(self, code: int, reason: str) -> Ending:
         if code == 1006 and self._fault is None:
@@ -144,24 +163,31 @@ def botify_info(body: str) -> BotifyInfo:
     return lenient(_INFO, body)
 
 
-def _check(settings: AgentSettings) -> None:
+def _check(settings: AgentSettings, switches: frozenset[str]) -> None:
+    for option in sorted(settings.options - switches):
+        raise UsageError(f"there is no option {option!r} here", f"there is {', '.join(sorted(switches))}")
     if settings.form != "pcm":
-        raise UsageError(f"the Realtime API does not speak {settings.form}", "Leave the format out: it speaks PCM.")
-    if {settings.rate, settings.output_rate} - {0, realtime.RATE}:
-        raise UsageError("the Realtime API has one rate, 24000", "Leave the rate out: files are resampled.")
+        raise UsageError(f"the Realtime API does not speak {settings.form}", "leave --answer out: it speaks PCM")
+    if {settings.rate, settings.output_rate} - {0, messages.RATE}:
+        raise UsageError("the Realtime API has one rate, 24000", "leave the rate out: files are resampled")
     if settings.language and not settings.transcribe:
         raise UsageError(
             "a language is told to the transcription, and none is asked for",
-            "Add --transcribe with a model, or say it in --instructions.",
+            "add --transcribe with a model, or say it in --instructions",
         )
 
 
 def _url(told: str, path: str) -> SplitResult:
     """A whole URL of what was told: a host gets the vendor's path, a base that ends in /v1 the rest of it."""
-    url = urlsplit(told if "//" in told else f"wss://{told}")
+    refused = UsageError(f"{told} is no address of an agent", "write it as wss://HOST or https://HOST")
+    try:
+        url = urlsplit(told if "//" in told else f"wss://{told}")
+        named = url.hostname and url.port != 0
+    except ValueError:
+        raise refused from None
     scheme = {"http": "ws", "https": "wss"}.get(url.scheme, url.scheme)
-    if scheme not in {"ws", "wss"} or not url.hostname:
-        raise UsageError(f"{told} is no address of an agent", "Give one that begins with wss:// or https://.")
+    if scheme not in {"ws", "wss"} or not named:
+        raise refused
     if url.path.rstrip("/").endswith("/v1"):
         path = url.path.rstrip("/") + "/realtime"
     elif url.path.strip("/"):

@@ -30,9 +30,9 @@ from audiotap.agent_events import (
     VadMode,
     Write,
 )
-from audiotap.dialects.agents import realtime
-from audiotap.dialects.agents.base import AgentSettings, Ending, Memory, Said, Step, Wire, laid_over
-from audiotap.dialects.agents.realtime_server import Server
+from audiotap.dialects.agents.base import AgentDialect, AgentSettings, Ending, Memory, Said, Step, Wire, laid_over
+from audiotap.dialects.agents.openai import messages
+from audiotap.dialects.agents.openai.server import Server
 from audiotap.dialects.base import Side
 from audiotap.errors import Exit, UnspokenError, WireError
 from audiotap.events import Fault, Unknown
@@ -43,6 +43,7 @@ BETA = "beta"
 SETTINGS_EVENT = "audiotap-settings"
 """The id of the message that sets the agent up, by which an error says that it was that one."""
 NOT_ACTIVE = "response_cancel_not_active"
+NONE_ACTIVE = "Cancellation failed: no active response"
 BETA_DISABLED = "beta_api_shape_disabled"
 EXPIRED = "session_expired"
 REFUSED = frozenset({"invalid_api_key", "account_deactivated", "insufficient_quota", "billing_hard_limit_reached"})
@@ -54,13 +55,14 @@ MOST_ITEMS = 16
 """Items whose length is kept: an interruption concerns the last ones."""
 
 _HINTS = {
-    "invalid_api_key": "Give a key of this vendor that is still valid.",
-    "account_deactivated": "Ask the vendor what became of the account.",
-    "insufficient_quota": "Look at the account's plan and credit at the vendor's.",
-    "billing_hard_limit_reached": "Look at the account's spending limit at the vendor's.",
-    BETA_DISABLED: "Leave `--option beta` out, and any `OpenAI-Beta` header that a proxy puts in.",
-    "conversation_already_has_active_response": "The agent was still answering; what was written is kept.",
-    "input_audio_buffer_commit_empty": "A tenth of a second has to be said before an utterance can end.",
+    "invalid_api_key": "give a key of this vendor that is still valid",
+    "account_deactivated": "ask the vendor what became of the account",
+    "insufficient_quota": "look at the account's plan and credit at the vendor's",
+    "billing_hard_limit_reached": "look at the account's spending limit at the vendor's",
+    "missing_model": "name one with --model",
+    BETA_DISABLED: "leave `--option beta` out, and any `OpenAI-Beta` header that a proxy puts in",
+    "conversation_already_has_active_response": "the agent was still answering; what was written is kept",
+    "input_audio_buffer_commit_empty": "a tenth of a second has to be said before an utterance can end",
 }
 _WANTS_BETA = re.compile(r"[Uu]nknown parameter: 'session\.(type|audio|output_modalities|max_output_tokens)\b")
 _WANTS_GA = re.compile(
@@ -69,11 +71,11 @@ _WANTS_GA = re.compile(
 )
 
 
-class Realtime:
+class Realtime(AgentDialect):
     """One connection's worth of the Realtime API's language: the codec and the manners that its vendors share."""
 
     name: ClassVar[str]
-    rates: ClassVar[tuple[int, ...]] = (realtime.RATE,)
+    rates: ClassVar[tuple[int, ...]] = (messages.RATE,)
     block: ClassVar[float] = 0.05
     most_per_minute: ClassVar[int] = 0
     idle: ClassVar[float] = 0.0
@@ -81,12 +83,14 @@ class Realtime:
     """Whether nothing is set that the user did not set."""
     tools: ClassVar[bool] = True
     """Whether its calls are ours to answer."""
+    switches: ClassVar[frozenset[str]] = frozenset({BETA})
+    """The options that it has."""
 
     def __init__(self, side: Side, settings: AgentSettings = USUAL, memory: Memory = NO_MEMORY) -> None:
         self.side = side
         self.settings = settings
         self.memory = memory
-        self.rate = self.output_rate = realtime.RATE
+        self.rate = self.output_rate = messages.RATE
         self.ready = False
         self.beta = BETA in settings.options
         self.server = self._served()
@@ -94,7 +98,7 @@ class Realtime:
         self._asked = False
         self._answering = False
         self._owes_answer = False
-        self._calls: dict[str, realtime.Item] = {}
+        self._calls: dict[str, messages.Item] = {}
         self._unanswered: set[str] = set()
         self._lengths: dict[str, int] = {}
         self._complete: set[str] = set()
@@ -136,21 +140,26 @@ class Realtime:
         return []
 
     def ending(self, code: int, reason: str) -> Ending:
+        """A fatal error says more than any code; of the vendor's own codes, an error before them says why."""
         fault = self._fault
+        why = f": {reason}" if reason else ""
         if code == 1001 or (fault is not None and fault.code == EXPIRED):
-            ending = Ending(reason or "the agent went away", "A session lasts an hour at most.", again=True)
+            ending = Ending(reason or "the agent went away", "a session lasts an hour at most", again=True)
         elif fault is not None:
             status = Exit.REFUSED if fault.code in REFUSED or code == 3000 else Exit.FAILED
             ending = Ending(fault.message, fault.hint, status=status)
         elif code == 3000:
-            ending = Ending(f"the key was refused: {reason}", _HINTS["invalid_api_key"], status=Exit.REFUSED)
+            ending = Ending(f"the key was refused{why}", _HINTS["invalid_api_key"], status=Exit.REFUSED)
         elif BETA_DISABLED in reason:
             ending = Ending("the server no longer takes the beta's shape", _HINTS[BETA_DISABLED])
         elif code == 1000:
             ending = Ending("the agent closed the connection", status=Exit.OK)
+        elif code in LOST:
+            ending = Ending(f"the connection was lost, code {code}{why}", again=True)
+        elif self._last is not None and code >= 3000:
+            ending = Ending(self._last.message, self._last.hint)
         else:
-            why = f"the connection was lost with code {code}" + (f": {reason}" if reason else "")
-            ending = Ending(why, again=code in LOST)
+            ending = Ending(f"the agent closed the connection with code {code}{why}")
         return ending
 
     # What the agent says
@@ -158,26 +167,26 @@ class Realtime:
     def decode(self, wire: Wire) -> list[Said]:
         if self.side is Side.THEIRS:
             return self.server.decode(wire)
-        message = realtime.read(wire, realtime.tells)
+        message = messages.read(wire, messages.tells)
         events = self._meaning(message, wire)
         for event in events:
             self._follow(event)
         return [*events]
 
-    def _meaning(self, message: realtime.Message, wire: Wire) -> list[AgentEvent]:
-        meaning = realtime.SAID.get(message.type) or realtime.SAID.get(realtime.new_name(message.type))
+    def _meaning(self, message: messages.Message, wire: Wire) -> list[AgentEvent]:
+        meaning = messages.SAID.get(message.type) or messages.SAID.get(messages.new_name(message.type))
         if meaning is not None:
-            if message.type == realtime.SESSION_CREATED:
+            if message.type == messages.SESSION_CREATED:
                 self._recognise(message.session or {})
             said = meaning(message)
-            return [said if said is not None else Told(message.type, realtime.fields(wire))]
-        if message.type == realtime.RESPONSE_DONE:
+            return [said if said is not None else Told(message.type, messages.fields(wire))]
+        if message.type == messages.RESPONSE_DONE:
             return self._turn(message)
-        if message.type in {realtime.ERROR, realtime.TRANSCRIPT_FAILED}:
+        if message.type in {messages.ERROR, messages.TRANSCRIPT_FAILED}:
             return [self._wrong(message, wire)]
-        if message.type in realtime.TOLD:
+        if message.type in messages.TOLD:
             self._collect(message)
-            return [Told(message.type, realtime.fields(wire))]
+            return [Told(message.type, messages.fields(wire))]
         return [Unknown(message.type, str(wire))]
 
     def _recognise(self, session: Mapping[str, Any]) -> None:
@@ -187,38 +196,38 @@ class Realtime:
         elif "modalities" in session or "input_audio_format" in session:
             self.beta = True
 
-    def _collect(self, message: realtime.Message) -> None:
+    def _collect(self, message: messages.Message) -> None:
         """Calls are kept until their response is over: before that, an answer could not be asked for."""
         item = message.item
-        if message.type == realtime.OUTPUT_ITEM_DONE and item is not None and item.type == "function_call":
+        if message.type == messages.OUTPUT_ITEM_DONE and item is not None and item.type == "function_call":
             if len(self._calls) >= MOST_CALLS:
                 raise WireError(f"more than {MOST_CALLS} calls in one response")
             self._calls[item.call_id or item.id or ""] = item
 
-    def _turn(self, message: realtime.Message) -> list[AgentEvent]:
-        response = message.response or realtime.Response()
+    def _turn(self, message: messages.Message) -> list[AgentEvent]:
+        response = message.response or messages.Response()
         known = self._calls | {item.call_id or item.id or "": item for item in response.output or ()}
         self._calls = {}
-        done = realtime.turn_done(response)
-        called = realtime.calls(list(known.values()), ours=self.tools) if done.status == "completed" else []
+        done = messages.turn_done(response)
+        called = messages.calls(list(known.values()), ours=self.tools) if done.status == "completed" else []
         self._unanswered = {call.id for call in called if call.ours}
         events: list[AgentEvent] = [*called, msgspec.structs.replace(done, pending=bool(called))]
-        error = (response.status_details or realtime.Details()).error
+        error = (response.status_details or messages.Details()).error
         if error is not None and error.code in FATAL:
             events.insert(0, self._fault_of(error))
         return events
 
-    def _wrong(self, message: realtime.Message, wire: Wire) -> AgentEvent:
+    def _wrong(self, message: messages.Message, wire: Wire) -> AgentEvent:
         error = message.error
-        if not isinstance(error, realtime.Error):
-            error = realtime.Error(message=error)
-        if error.code == NOT_ACTIVE:
-            return Told(message.type, realtime.fields(wire))
+        if not isinstance(error, messages.Error):
+            error = messages.Error(message=error)
+        if error.code == NOT_ACTIVE or NONE_ACTIVE in (error.message or ""):
+            return Told(message.type, messages.fields(wire))
         return self._fault_of(error)
 
-    def _fault_of(self, error: realtime.Error) -> Fault:
-        code = str(error.code or error.type or realtime.ERROR)
-        message = error.message or realtime.told_of(error) or "an error without a message"
+    def _fault_of(self, error: messages.Error) -> Fault:
+        code = str(error.code or error.type or messages.ERROR)
+        message = error.message or messages.told_of(error) or "an error without a message"
         refused = error.event_id == SETTINGS_EVENT or (self._opened and not self.ready)
         return Fault(code, message, self._hint(code, message), fatal=code in self._fatal() or refused)
 
@@ -227,9 +236,9 @@ class Realtime:
 
     def _hint(self, code: str, message: str) -> str:
         if _WANTS_BETA.search(message):
-            return "This server wants the older session.update: type --option beta."
+            return "this server wants the older session.update: type --option beta"
         if _WANTS_GA.search(message):
-            return "This server wants today's session.update: leave `--option beta` out."
+            return "this server wants today's session.update: leave `--option beta` out"
         return _HINTS.get(code, "")
 
     def _follow(self, event: AgentEvent) -> None:
@@ -261,35 +270,35 @@ class Realtime:
             return [*self.server.encode(event)]
         if isinstance(event, Unknown):
             return [event.wire]
-        return [realtime.spell(kind, said) for kind, said in self._words(event)]
+        return [messages.spell(kind, said) for kind, said in self._words(event)]
 
     def _words(self, event: Said) -> list[tuple[str, dict[str, Any]]]:
         words: list[tuple[str, dict[str, Any]]] = []
         match event:
             case Listen(chunk):
-                words = [(realtime.APPEND, {self._audio_field(): chunk.pcm})]
+                words = [(messages.APPEND, {self._audio_field(): chunk.pcm})]
             case UtteranceEnd():
-                words = [(realtime.COMMIT, {}), *self._ask()]
+                words = [(messages.COMMIT, {}), *self._ask()]
             case Configure(wire):
-                words = [(realtime.UPDATE, {"event_id": SETTINGS_EVENT, "session": wire or self._session()})]
+                words = [(messages.UPDATE, {"event_id": SETTINGS_EVENT, "session": wire or self._session()})]
             case VadMode(on):
-                words = [(realtime.UPDATE, {"session": self._vad({"type": "server_vad"} if on else None)})]
+                words = [(messages.UPDATE, {"session": self._vad({"type": "server_vad"} if on else None)})]
             case Recall(role, text):
-                words = [self._item(realtime.message_item(role, text, beta=self.beta))]
+                words = [self._item(messages.message_item(role, text, beta=self.beta))]
             case Write():
                 words = self._write(event)
             case ToolResult():
                 words = self._result(event)
             case Cancel():
-                words = [(realtime.CANCEL, {})] if self._busy() else []
+                words = [(messages.CANCEL, {})] if self._busy() else []
             case Truncate(item, seconds):
-                words = self._cut(item, realtime.whole_milliseconds(seconds))
+                words = self._cut(item, messages.whole_milliseconds(seconds))
             case _:
                 raise UnspokenError(f"the Realtime API has no word for {type(event).__name__}")
         return words
 
     def _write(self, said: Write) -> list[tuple[str, dict[str, Any]]]:
-        item = realtime.message_item("system" if said.event else "user", said.text, beta=self.beta)
+        item = messages.message_item("system" if said.event else "user", said.text, beta=self.beta)
         return [*([self._item(item)] if said.text else []), *(self._ask() if said.start else [])]
 
     def _result(self, result: ToolResult) -> list[tuple[str, dict[str, Any]]]:
@@ -303,7 +312,7 @@ class Realtime:
 
     def _session(self) -> dict[str, Any]:
         """What the user set, with `extra` over it; nothing if there is nothing to set."""
-        session = realtime.session_of(self.settings, beta=self.beta, plain=self.plain)
+        session = messages.session_of(self.settings, beta=self.beta, plain=self.plain)
         session = laid_over(session, self.settings.extra)
         return {"type": "realtime"} | session if session and not self.beta else session
 
@@ -314,13 +323,15 @@ class Realtime:
 
     @staticmethod
     def _item(item: dict[str, Any]) -> tuple[str, dict[str, Any]]:
-        return (realtime.CREATE_ITEM, {"item": item})
+        return (messages.CREATE_ITEM, {"item": item})
 
     def _ask(self) -> list[tuple[str, dict[str, Any]]]:
         """An answer, now or when the one that's being given is over: a server refuses to give two at once."""
         self._owes_answer = self._busy()
+        if self._owes_answer:
+            return []
         self._asked = True
-        return [] if self._owes_answer else [(realtime.RESPOND, {})]
+        return [(messages.RESPOND, {})]
 
     def _busy(self) -> bool:
         return self._asked or self._answering
@@ -328,10 +339,10 @@ class Realtime:
     def _cut(self, item: str, milliseconds: int) -> list[tuple[str, dict[str, Any]]]:
         """Never more than there is, which is an error; nothing if all was heard; gone as a whole if nothing was."""
         if item in self._lengths:
-            length = realtime.duration(self._lengths[item])
+            length = messages.duration(self._lengths[item])
             if milliseconds >= length and item in self._complete:
                 return []
             milliseconds = min(milliseconds, length)
         if milliseconds <= 0:
-            return [(realtime.DELETE_ITEM, {"item_id": item})]
-        return [(realtime.TRUNCATE_ITEM, {"item_id": item, "content_index": 0, "audio_end_ms": milliseconds})]
+            return [(messages.DELETE_ITEM, {"item_id": item})]
+        return [(messages.TRUNCATE_ITEM, {"item_id": item, "content_index": 0, "audio_end_ms": milliseconds})]

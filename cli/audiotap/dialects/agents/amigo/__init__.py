@@ -23,9 +23,9 @@ from audiotap.agent_events import (
     UserEvent,
     VadMode,
 )
-from audiotap.dialects.agents.amigo_client import FRAME_RATES, PCM, TYPE_FIELD, ClientReader, ClientWriter
-from audiotap.dialects.agents.amigo_server import RATE, ServerReader
-from audiotap.dialects.agents.amigo_voice import ServerWriter
+from audiotap.dialects.agents.amigo.client import FRAME_RATES, PCM, TYPE_FIELD, ClientReader, ClientWriter
+from audiotap.dialects.agents.amigo.server import RATE, ServerReader
+from audiotap.dialects.agents.amigo.voice import ServerWriter
 from audiotap.dialects.agents.base import Account, Address, AgentSettings, Ending, Memory, Said, Step, Wire
 from audiotap.dialects.agents.headers import MP3
 from audiotap.dialects.base import Side
@@ -125,7 +125,7 @@ class Amigo:
     @classmethod
     def address(cls, account: Account, settings: AgentSettings) -> Address:
         _check(settings)
-        if not settings.service and "service_id" not in settings.extra:
+        if not (settings.service or account.url or "service_id" in settings.extra):
             raise UsageError("Amigo's agents are services, and none is named", "name one: --service ID")
         query = _query(settings)
         if not account.key and not account.url:

@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 import msgspec
 
 from audiotap.agent_events import (
+    INTERRUPTED,
     Configure,
     Configured,
     KeepAlive,
@@ -34,8 +35,8 @@ from audiotap.agent_events import (
     Write,
 )
 from audiotap.audio import RATES, Chunk
-from audiotap.dialects.agents import deepgram_manners as manners
 from audiotap.dialects.agents.base import Account, Address, AgentSettings, Ending, Memory, Said, Step, Wire
+from audiotap.dialects.agents.deepgram import manners
 from audiotap.dialects.base import Side, Text, lenient
 from audiotap.errors import UnspokenError
 from audiotap.events import Fault, Unknown
@@ -224,7 +225,7 @@ def _read_user_started(self: Deepgram, _wire: str) -> list[Said]:
     if not self._replying:
         return [SpeechStarted()]
     self._replying, self._interrupted = False, True
-    return [SpeechStarted(), TurnDone(status="cancelled", reason="UserStartedSpeaking")]
+    return [SpeechStarted(), TurnDone(status="cancelled", reason=INTERRUPTED)]
 
 
 def _read_agent_started(self: Deepgram, wire: str) -> list[Said]:

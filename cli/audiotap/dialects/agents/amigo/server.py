@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from audiotap.agent_events import (
+    INTERRUPTED,
     AgentEvent,
     Concluded,
     Configured,
@@ -37,8 +38,6 @@ from audiotap.events import Fault, Unknown
 RATE = 16000
 """The agent's samples per second, which the page doesn't tell: those of the user's audio and of the fillers."""
 COMPLETED = "conversation_completed"
-INTERRUPTED = "turn_detected"
-"""Why an answer is over that another one takes the place of (OpenAI's word, for Amigo has none)."""
 DOUBT = 0.2
 """Of an answer's length, by which its audio and its alignment may differ …"""
 DOUBT_SECONDS = 0.5
@@ -146,7 +145,7 @@ class ServerReader:
             case "server.interaction-complete":
                 return self._complete(lenient(_COMPLETE, wire))
             case "server.vad-speech-started":
-                return [SpeechStarted(self._at(lenient(_STARTED, wire).start)), *self._cancel(INTERRUPTED)]
+                return [SpeechStarted(self._at(lenient(_STARTED, wire).start)), *self._cancel()]
             case "server.vad-speech-ended":
                 return self._ended(lenient(_ENDED, wire))
             case "server.conversation-created":
@@ -201,7 +200,7 @@ class ServerReader:
         """An interaction begins with its first piece; one that was still open is over by that."""
         if turn == self._turn:
             return []
-        before = self._cancel(INTERRUPTED, except_turn=turn)
+        before = self._cancel(except_turn=turn)
         if turn in self._past:
             self._past.remove(turn)
         self._turn = turn
@@ -267,13 +266,11 @@ class ServerReader:
             self._leave()
         return [*events, Concluded()] if complete.conversation_completed else events
 
-    def _cancel(self, reason: str, status: str = "cancelled", except_turn: str | None = None) -> list[AgentEvent]:
-        """What is being said ends here, and what still comes of it is too late."""
+    def _cancel(self, except_turn: str | None = None) -> list[AgentEvent]:
+        """What is being said ends here, for another answer's sake, and what still comes of it is too late."""
         for message in self._messages.values():
             message.over = message.over or except_turn is None or message.turn != except_turn
-        if self._turn is None:
-            return []
-        return [TurnDone(self._leave(), status, reason)]
+        return [TurnDone(self._leave(), "cancelled", INTERRUPTED)] if self._turn is not None else []
 
     def _leave(self) -> str:
         turn, self._turn = self._turn or "", None
@@ -286,9 +283,10 @@ class ServerReader:
         return [stopped, Transcript("user", ended.transcript)] if ended.transcript else [stopped]
 
     def _failed(self, error: _Error) -> list[AgentEvent]:
-        """An error takes its whole interaction back."""
+        """An error takes its whole interaction back, as over HTTP; should more of it come, it's heard."""
         code, message = str(error.http_error_code or ""), error.error_description or ""
-        return [Fault(code, message, fatal=False), *self._cancel(message, "failed")]
+        fault = Fault(code, message, fatal=False)
+        return [fault] if self._turn is None else [fault, TurnDone(self._leave(), "failed", message)]
 
     def _at(self, seconds: float | None) -> float | None:
         """Times are told in seconds since the last reset."""
