@@ -10,7 +10,7 @@ from tests.signals import RATE, counting, pcm, tone, values
 
 from audiotap.audio import Chunk
 from audiotap.events import MIXED
-from audiotap.hearing import CUSHION, MOST_BEHIND, PATIENCE, Hearing
+from audiotap.hearing import CUSHION, MOST_BEHIND, PATIENCE, UNANSWERED, Hearing, Notice
 
 TICK = 0.02
 LAG = round(CUSHION * RATE)
@@ -225,3 +225,21 @@ def test_every_sample_of_the_mix_comes_out_once(steps: list[tuple[str, float]]) 
     assert np.array_equal(sound[sound != 0], np.arange(came) % 30_000 + 1)
     listener.wait(PATIENCE + TICK)
     assert listener.samples >= listener.passed - LAG
+
+
+def test_notice() -> None:
+    """Whoever speaks for long enough is noticed, or it is told once that nobody did."""
+    speech, pause = tone(1.2), bytes(2 * round(0.6 * RATE))
+    notice = Notice(RATE)
+    notice.push(speech + pause, now=10.0)
+    assert not notice.overdue(10.0 + UNANSWERED - 0.1)
+    assert notice.overdue(10.0 + UNANSWERED)
+    assert not notice.overdue(1000.0)
+    notice.push(speech + pause, now=1000.0)
+    assert not notice.overdue(2000.0)
+    notice.taken()
+    notice.push(speech + pause, now=2000.0)
+    notice.taken()
+    assert not notice.overdue(3000.0)
+    notice.push(tone(0.8) + pause, now=3000.0)
+    assert not notice.overdue(4000.0)

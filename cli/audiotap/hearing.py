@@ -6,9 +6,11 @@ its arrival: good enough to be understood, and never late. There is no clock her
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from audiotap.audio import SAMPLE_BYTES, Chunk, mix
+from audiotap.endpointing import Endpointer
 from audiotap.events import MIXED
 from audiotap.intake import Intake
 
@@ -18,6 +20,41 @@ CUSHION = 0.06
 """Seconds by which participants are heard later than they came, so that they come in time to be added up."""
 MOST_BEHIND = 1.0
 """Seconds of a participant that may wait to be heard; older ones are dropped."""
+
+
+UNANSWERED = 15.0
+"""Seconds without a word of an agent's after somebody spoke, which is worth a warning."""
+SPEECH = 1.0
+"""Seconds of speech that no agent fails to notice."""
+
+
+class Notice:
+    """Whether who hears a stream at `rate` takes notice of the speech in it: an agent that says nothing may be gone."""
+
+    def __init__(self, rate: int) -> None:
+        self._endpointer = Endpointer(rate)
+        self._least = round(SPEECH * rate)
+        self._began = 0
+        self._since: float | None = None
+
+    def push(self, pcm: bytes, now: float) -> None:
+        """Take what is heard."""
+        for boundary in self._endpointer.push(pcm):
+            if boundary.speech:
+                self._began = boundary.at
+            elif boundary.at - self._began >= self._least and self._since is None:
+                self._since = now
+
+    def taken(self) -> None:
+        """A word came, whatever it says."""
+        self._since = None
+
+    def overdue(self, now: float) -> bool:
+        """Whether somebody spoke, and nobody took notice for too long; told once."""
+        overdue = self._since is not None and now - self._since >= UNANSWERED
+        if overdue:
+            self._since = math.inf
+        return overdue
 
 
 class Hearing:

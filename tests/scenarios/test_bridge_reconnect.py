@@ -81,6 +81,23 @@ async def test_an_agent_that_comes_late(place: Place) -> None:
     assert_same((await bridge.finished("bot_1")).samples("mixed"), bot.said)
 
 
+async def test_an_agent_that_falls_silent(place: Place) -> None:
+    """Of one that is connected and takes no notice of who speaks a warning tells, once."""
+    agent = await place.agent("botify", "--echo", "--think", 0, "--fault", "silent@turn:1")
+    bridge = await bridged(place, "botify", agent.url)
+    async with joined(bridge, rate=24000) as bot:
+        await bot.ask(voice(0.4, 24000))
+        await agent.event("fault")
+        await bot.ask(voice(1.2, 24000))
+        await bot.ask(voice(1.2, 24000))
+        told = await bridge.until(lambda: next((one for one in bridge.warnings() if "no word" in one), None), "it")
+    await bridge.stop()
+
+    assert "though it is connected" in told
+    assert len([one for one in bridge.warnings() if "no word" in one]) == 1
+    assert bridge.told("error") == []
+
+
 async def test_a_bot_is_lost_in_an_answer(place: Place) -> None:
     """The answer waits for the bot, and goes on; it's still the same agent."""
     agent = await place.agent("deepgram", "--echo", "--think", 0)

@@ -28,7 +28,7 @@ from audiotap.dialects.agents.base import Account, AgentDialect, AgentSettings, 
 from audiotap.dialogue import Dialogue
 from audiotap.errors import AudiotapError
 from audiotap.events import Fault, Heard, Speak
-from audiotap.hearing import Hearing
+from audiotap.hearing import UNANSWERED, Hearing, Notice
 from audiotap.net.agents.agent import Agent
 from audiotap.net.agents.clips import ClipVoice
 from audiotap.net.agents.voice import AgentVoice, Cut, Item
@@ -151,6 +151,7 @@ class Attendant:
         self._voice: Voice | None = None
         self._agent = Agent(bridging.dialect, bridging.account, bridging.settings, self, tell, patient=True)
         self._hearing = Hearing(self._agent.dialect.rate, self._loop.time())
+        self._notice = Notice(self._hearing.rate)
         self._leaving = False
         self._lost = asyncio.Event()
         self._following = asyncio.create_task(self._follow(), name="agent comes and goes")
@@ -165,20 +166,24 @@ class Attendant:
 
     def listen(self, run: Sequence[Heard], now: float) -> None:
         """The meeting said something."""
-        self._say(self._hearing.push(run[0].track, [heard.chunk for heard in run], now))
+        self._say(self._hearing.push(run[0].track, [heard.chunk for heard in run], now), now)
 
     def tick(self, now: float) -> None:
         """Time passes."""
-        self._say(self._hearing.tick(now))
+        self._say(self._hearing.tick(now), now)
+        if self._notice.overdue(now):
+            words = f"somebody spoke, and the agent said no word for {UNANSWERED:g} s, though it is connected"
+            self._tell(Odd(words, self._session))
 
-    def _say(self, pcm: bytes) -> None:
-        if pcm:
-            self._agent.say(Listen(Chunk(pcm, self._hearing.rate)))
+    def _say(self, pcm: bytes, now: float) -> None:
+        if pcm and self._agent.say(Listen(Chunk(pcm, self._hearing.rate))) and self._agent.ready.is_set():
+            self._notice.push(pcm, now)
 
     # The agent's side
 
     def hear(self, event: AgentEvent) -> None:
         """The agent said something."""
+        self._notice.taken()
         if self._voice is not None:
             self._voice.heed(event)
         match event:
@@ -199,6 +204,7 @@ class Attendant:
 
     def lost(self, ending: Ending) -> None:
         """The connection is lost; what was said until now is still played, and unknown to the next connection."""
+        self._notice.taken()
         if self._voice is not None:
             self._voice.renew()
         self._tap.note(self._live, "agent.lost", {"why": ending.message})
