@@ -35,6 +35,25 @@ async def test_an_agent_is_lost_in_its_answer(place: Place, provider: str) -> No
     assert_same((await bridge.finished("bot_1")).samples("mixed"), bot.said)
 
 
+async def test_an_answer_of_before(place: Place) -> None:
+    """An answer is played on without its connection, and can be spoken into; the new one is told nothing of it."""
+    agent = await place.agent("openai", "--echo", "--think", 0, "--delta", 3000, "--fault", "cut@turn:1")
+    bridge = await bridged(place, "openai", agent.url)
+    first, second = voice(3, 24000), voice(0.4, 24000, 700)
+    async with joined(bridge, rate=24000) as bot:
+        await bot.ask(first)
+        await bridge.event("agent.ready", connections=2)
+        await bot.ask(second)
+        await bot.until(lambda: np.array_equal(bot.spoken[-len(second) :], second) or None, "the second answer")
+    await bridge.stop()
+
+    cut = len(bot.spoken) - len(second)
+    assert 0 < cut < len(first)
+    assert_same(bot.spoken[:cut], first[:cut])
+    assert len(bridge.told("interrupted")) == 1
+    assert agent.told("truncated") == agent.told("error") == []
+
+
 async def test_an_agent_that_comes_late(place: Place) -> None:
     """While nobody answers at the agent's address the bot is recorded, and when somebody does, it is answered."""
     port = (await place.agent("deepgram")).port

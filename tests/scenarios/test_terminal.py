@@ -98,8 +98,8 @@ SCALE = r"-60 .* -18 .* 0 +rms +peak"
 def test_the_demo_in_a_terminal(place: Place) -> None:
     """Names, bars and levels in dBFS are drawn while it runs; then the verdict stands there, and the cursor is back."""
     with terminal(place, "demo") as shown:
-        names = ("bot_demo", "demo-call", "Ana", "Bo", "Chen", "mixed", "spoken")
-        text = shown.shows(has(*(rf"{name} .*{BAR}.* {LEVELS}" for name in names[2:]), *names[:2], SCALE))
+        names = ("bot_demo", "demo-call", "bot_agent", "Ana", "Bo", "Chen", "mixed", "spoken")
+        text = shown.shows(has(*(rf"{name} .*{BAR}.* {LEVELS}" for name in names[3:]), *names[:3], SCALE))
         assert shown.screen.cursor.hidden
         assert "Ctrl-C" in text
         assert shown.ended() == 0
@@ -110,7 +110,9 @@ def test_the_demo_in_a_terminal(place: Place) -> None:
     assert "BAD" not in shown.text
     assert "audiotap listen" in shown.text
     assert not re.search(BAR, shown.text)
-    assert len(list((place.folder / "recordings").iterdir())) == 2
+    assert "interrupted after" in shown.text
+    assert "bot_agent answers: cut after" in shown.text
+    assert len(list((place.folder / "recordings").iterdir())) == 3
 
 
 def test_listen_in_a_terminal(place: Place) -> None:

@@ -46,7 +46,7 @@ def bridge(
 
       audiotap bridge deepgram --tunnel cloudflared --voice aura-2-thalia-en
 
-      audiotap bridge amigo --organization ORG --service SERVICE_ID --max-agents 3
+      audiotap bridge amigo --organization ORG --service SERVICE_ID --max-agents 1
     """
     from audiotap.jobs import bridge as job
     from audiotap.net.agents.bridge import Bridging

@@ -18,8 +18,8 @@ def demo(
     """See it work in a quarter of a minute: no account, no meeting, no network.
 
     A real listener records a simulated Attendee bot and a simulated Recall call whose three participants mute, unmute
-    and lose a connection, while something is spoken and paused. Then every recorded sample is compared with what was
-    sent.
+    and lose a connection, while something is spoken and paused. In a third meeting a simulated voice agent is asked,
+    interrupted, and answers again. Then every recorded sample is compared with what was sent.
 
     Example:
 

@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from audiotap.audio import Level
+from audiotap.audio import Chunk, Level
 from audiotap.events import SPOKEN
 from audiotap.jobs.output import talk
 from audiotap.manifest import NAME, Manifest
@@ -36,8 +36,8 @@ class Verdict(msgspec.Struct, frozen=True):
     folders: tuple[str, ...]
 
     @classmethod
-    def of(cls, outcomes: Sequence[Outcome], finished: Sequence[SessionFinished]) -> Verdict:
-        """Compare each finished session with what its simulator sent and heard."""
+    def of(cls, outcomes: Sequence[Outcome], finished: Sequence[SessionFinished], *further: Check) -> Verdict:
+        """Compare each finished session with what its simulator sent and heard; `further` things were compared."""
         checks: list[Check] = []
         told = {report.session: report for report in finished if report.path is not None}
         for outcome in outcomes:
@@ -48,7 +48,7 @@ class Verdict(msgspec.Struct, frozen=True):
             checks += recorded_checks(folder, outcome)
             if outcome.received.get("speak"):
                 checks.append(spoken_check(folder, outcome))
-        return cls(tuple(checks), tuple(str(report.path) for report in told.values()))
+        return cls((*checks, *further), tuple(str(report.path) for report in told.values()))
 
     @property
     def good(self) -> bool:
@@ -78,7 +78,7 @@ def recorded_checks(folder: Path, outcome: Outcome) -> list[Check]:
     checks = []
     for track in sent:
         told = recorded.get(track.track)
-        what = f"{outcome.provider} {track.track}"
+        what = f"{outcome.session} {track.track}"
         if told is None or track.file is None:
             checks.append(Check(what, good=False, detail="was sent but not recorded"))
             continue
@@ -103,13 +103,30 @@ def _compared(what: str, expected: Samples, recorded: Samples, rate: int) -> Che
 
 def spoken_check(folder: Path, outcome: Outcome) -> Check:
     """What we recorded as spoken against what the meeting heard; the silence between is each clock's own."""
+    what = f"{outcome.session} {SPOKEN}"
     if outcome.played_file is None:
-        return Check(SPOKEN, good=False, detail="the meeting heard nothing")
+        return Check(what, good=False, detail="the meeting heard nothing")
     spoken, played = (_sounding(read(path)) for path in (folder / "spoken.wav", Path(outcome.played_file)))
     if not np.array_equal(spoken, played):
-        return Check(SPOKEN, good=False, detail=f"{len(spoken)} samples recorded, {len(played)} heard, or others")
+        return Check(what, good=False, detail=f"{len(spoken)} samples recorded, {len(played)} heard, or others")
     paused = f"{counted(len(outcome.pauses), 'pause')} on the way"
-    return Check(SPOKEN, good=True, detail=f"{outcome.played_seconds:.2f} s, as the meeting heard it; {paused}")
+    return Check(what, good=True, detail=f"{outcome.played_seconds:.2f} s, as the meeting heard it; {paused}")
+
+
+def answers_check(session: str, finished: Sequence[SessionFinished], voice: Chunk) -> Check:
+    """What an agent said that was spoken into: its answer until then, followed by the whole of another one."""
+    what = f"{session} answers"
+    folder = next((report.path for report in finished if report.session == session), None)
+    if folder is None or not (Path(folder) / "spoken.wav").exists():
+        return Check(what, good=False, detail="the agent said nothing")
+    spoken = _sounding(read(Path(folder) / "spoken.wav"))
+    answer = _sounding(np.frombuffer(voice.pcm, "<i2"))
+    cut = len(spoken) - len(answer)
+    if not 0 < cut < len(answer) or not np.array_equal(spoken, np.concatenate([answer[:cut], answer])):
+        return Check(what, good=False, detail=f"{len(spoken)} samples of two answers of {len(answer)} each, or others")
+    return Check(
+        what, good=True, detail=f"cut after {cut / voice.rate:.2f} s, as it was interrupted; the next one whole"
+    )
 
 
 def _sounding(samples: Samples) -> Samples:

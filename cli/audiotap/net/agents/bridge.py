@@ -34,6 +34,7 @@ from audiotap.net.agents.clips import ClipVoice
 from audiotap.net.agents.voice import AgentVoice, Cut, Item
 from audiotap.net.rest.base import Access
 from audiotap.net.tap import Live, Tap
+from audiotap.net.tasks import first_of
 from audiotap.pacing import LEAD
 from audiotap.reports import AgentInterrupted, AgentReady, Failed, Odd, Report, SaidAloud
 from audiotap.session import SessionKey
@@ -69,6 +70,8 @@ class Voice(Protocol):
     def done(self) -> None: ...
 
     def cut(self) -> list[Cut]: ...
+
+    def renew(self) -> None: ...
 
     async def close(self) -> None: ...
 
@@ -149,8 +152,9 @@ class Attendant:
         self._agent = Agent(bridging.dialect, bridging.account, bridging.settings, self, tell, patient=True)
         self._hearing = Hearing(self._agent.dialect.rate, self._loop.time())
         self._leaving = False
-        self._opening = asyncio.create_task(self._open(), name="agent comes")
-        self._tasks: set[asyncio.Future[object]] = set()
+        self._lost = asyncio.Event()
+        self._following = asyncio.create_task(self._follow(), name="agent comes and goes")
+        self._tasks: set[asyncio.Future[bool]] = set()
 
     @property
     def at_work(self) -> bool:
@@ -174,9 +178,7 @@ class Attendant:
     # The agent's side
 
     def hear(self, event: AgentEvent) -> None:
-        """The agent said something; while we leave, nobody hears it any more."""
-        if self._leaving:
-            return
+        """The agent said something."""
         if self._voice is not None:
             self._voice.heed(event)
         match event:
@@ -196,43 +198,47 @@ class Attendant:
         self._keep(event)
 
     def lost(self, ending: Ending) -> None:
-        """The connection is lost; what was said until now is still played."""
+        """The connection is lost; what was said until now is still played, and unknown to the next connection."""
         if self._voice is not None:
-            self._voice.done()
+            self._voice.renew()
         self._tap.note(self._live, "agent.lost", {"why": ending.message})
-        self._do(self._meet())
+        self._lost.set()
 
     async def close(self) -> None:
         """Leave."""
         self._leaving = True
-        self._opening.cancel()
-        await asyncio.gather(self._opening, return_exceptions=True)
+        self._following.cancel()
+        await asyncio.gather(self._following, return_exceptions=True)
         await self._agent.leave()
         if self._voice is not None:
             await self._voice.close()
         for task in self._tasks:
             task.cancel()
 
-    async def _open(self) -> None:
+    async def _follow(self) -> None:
         try:
             await self._agent.open()
         except AudiotapError as error:
             self._tell(Failed(f"no agent takes part: {error.message}", error.hint, self._session))
             return
-        await self._meet()
-        await self._agent.over.wait()
+        over = self._agent.over.wait
+        while await first_of(self._agent.ready.wait(), over()):
+            self._meet()
+            await first_of(self._lost.wait(), over())
+            self._lost.clear()
         ending = self._agent.lost
         if ending is not None:
             self._tell(Failed(f"the agent is gone: {ending.message}", ending.hint, self._session))
 
-    async def _meet(self) -> None:
-        """Tell of the agent as soon as it may be spoken to, for the first time or again."""
-        await self._agent.ready.wait()
+    def _meet(self) -> None:
+        """Tell of the agent, which may be spoken to, for the first time or again."""
         name, where = self._agent.name, without_path(self._agent.address.url)
         self._tap.note(self._live, "agent.ready", {"agent": name, "id": self._agent.id})
         self._tell(AgentReady(name, self._session, where, self._agent.connections))
 
     def _speak(self, speech: Speech) -> None:
+        if self._leaving:
+            return
         if self._voice is None:
             self._voice = self._made_voice()
         self._voice.push(speech)
@@ -253,7 +259,7 @@ class Attendant:
 
     def _finished(self, item: Item) -> None:
         """An item was heard, or `audiotap stop` was typed into it, which the agent has to know."""
-        if item.utterance.stopped and isinstance(self._voice, AgentVoice):
+        if item.halted and isinstance(self._voice, AgentVoice):
             if not item.complete:
                 self._agent.say(Cancel())
             self._tell_cut([self._voice.heard(item)])
@@ -280,7 +286,7 @@ class Attendant:
                 data = msgspec.to_builtins(event)
                 self._tap.note(self._live, f"agent.{data.pop('type')}", data)
 
-    def _do(self, work: Awaitable[object]) -> None:
+    def _do(self, work: Awaitable[bool]) -> None:
         task = asyncio.ensure_future(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
