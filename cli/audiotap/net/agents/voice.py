@@ -119,6 +119,7 @@ class AgentVoice:
         for item in items:
             cuts.append(self.heard(item))
             self._forget(item)
+            self._mouth.drop(item.utterance)
             if item.task is not None:
                 item.task.cancel()
         return cuts
