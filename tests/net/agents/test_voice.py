@@ -104,7 +104,7 @@ async def test_an_answer_that_is_cut(meeting: Meeting) -> None:
     before = meeting.heard
     await meeting.clock.go(1.0)
     assert meeting.heard == before
-    assert meeting.finished == []
+    assert meeting.finished == ["a"]
     assert not meeting.voice.speaking
 
 
@@ -145,7 +145,7 @@ async def test_what_comes_late_of_a_cut_item_is_dropped(meeting: Meeting) -> Non
     meeting.voice.done()
     await meeting.clock.go(1.0)
     assert meeting.heard[before:] == counting(1600) * 3
-    assert meeting.finished == ["b", "c", "d"]
+    assert meeting.finished == ["a", "b", "c", "d"]
 
 
 @pytest.mark.parametrize("word", [Replying(), SpeechStopped(), Transcript("user", "Wait!")])
@@ -253,6 +253,21 @@ async def test_too_much_is_dropped_and_counted(meeting: Meeting, monkeypatch: py
     assert meeting.voice.dropped == pytest.approx(2.0)
 
 
+async def test_a_new_connection_has_names_of_its_own(meeting: Meeting) -> None:
+    """What was said on the last one is still heard, and an item that is called like one of it is another."""
+    meeting.push("a", 0.1)
+    meeting.voice.cut()
+    await meeting.clock.go(0.2)
+    before = len(meeting.heard)
+    meeting.push("b", 0.1)
+    meeting.voice.renew()
+    meeting.push("a", 0.1, 1601)
+    meeting.push("b", 0.1, 3201)
+    meeting.voice.done()
+    await meeting.clock.go(1.0)
+    assert meeting.heard[before:] == counting(4800)
+
+
 async def test_a_mouth_that_closes_ends_the_voice(meeting: Meeting) -> None:
     """The bot left: nobody hears the rest, and nothing is left of it."""
     meeting.push("a", 1.0)
@@ -273,5 +288,5 @@ async def test_closing_in_the_middle(meeting: Meeting) -> None:
     meeting.voice.cut()
     meeting.push("c", 1.0)
     await meeting.voice.close()
-    assert meeting.finished == []
+    assert sorted(meeting.finished) == ["a", "b", "c"]
     assert not meeting.voice.speaking
