@@ -80,7 +80,7 @@ async def test_participants_alone(place: Place) -> None:
     bridge = await bridged(place, "deepgram", agent.url)
     ana = write(place.folder / "ana.wav", hum(500))
     bo = write(place.folder / "bo.wav", hum(800))
-    bot = await place.bot(bridge.url, "--streams", "separate", "--file", ana, "--file", bo, "--seconds", 3)
+    bot = await place.bot(bridge.url, "--streams", "separate", "--file", ana, "--file", bo, "--seconds", 2.5)
     await agent.event("speech.stopped")
     await bot.ended()
     await bridge.stop()
@@ -92,8 +92,8 @@ async def test_participants_alone(place: Place) -> None:
 
 
 def hum(pitch: float) -> Samples:
-    """Two seconds of one pitch."""
-    return (8000 * np.sin(2 * np.pi * pitch * np.arange(2 * RATE) / RATE)).astype(np.int16)
+    """A second and a half of one pitch."""
+    return (8000 * np.sin(2 * np.pi * pitch * np.arange(round(1.6 * RATE)) / RATE)).astype(np.int16)
 
 
 def loudness(samples: Samples, pitch: float) -> float:
@@ -126,7 +126,7 @@ async def test_ctrl_c_in_an_answer(place: Place) -> None:
     """Files are complete, hold what was played until then, and the agent is left as its vendor wants it."""
     agent = await place.agent("amigo", "--echo", "--think", 0)
     bridge = await bridged(place, "amigo", agent.url)
-    question = voice(3)
+    question = voice(4)
     async with joined(bridge) as bot:
         await bot.ask(question)
         await bot.plays(RATE // 2)
@@ -148,7 +148,7 @@ async def test_from_outside(place: Place) -> None:
     agent = await place.agent("openai", "--echo", "--think", 0)
     bridge = await bridged(place, "openai", agent.url)
     rate = 24000
-    first, second, third = voice(1, rate), voice(3, rate, 600), voice(0.4, rate, 800)
+    first, second, third = voice(1, rate), voice(4, rate, 600), voice(0.4, rate, 800)
     announced = write(place.folder / "announced.wav", voice(0.3, rate, 1000), rate)
     async with joined(bridge, rate=rate) as bot:
         await bot.ask(first)

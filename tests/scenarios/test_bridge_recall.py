@@ -103,15 +103,15 @@ async def test_an_interruption(place: Place, server: Recall) -> None:
     agent = await place.agent("openai", "--echo", "--think", 0, "--late", 5)
     bridge = await bridged(place, "openai", agent.url)
     async with joined(bridge, kind=RecallBot) as bot:
-        await bot.ask(voice(5))
-        assert_says(await server.asked(), voice(5, 24000))
+        await bot.ask(voice(4))
+        assert_says(await server.asked(), voice(4, 24000))
         await bot.ask(voice(0.4))
         assert (await server.asked())[0] == "DELETE"
         assert_says(await server.asked(), voice(0.4, 24000))
         truncated = await agent.event("truncated")
         interrupted = await bridge.event("interrupted")
     assert truncated["seconds"] == pytest.approx(interrupted["heard"], abs=0.001)
-    assert interrupted["heard"] + interrupted["dropped"] == pytest.approx(5, abs=0.1)
+    assert interrupted["heard"] + interrupted["dropped"] == pytest.approx(4, abs=0.1)
 
 
 async def test_an_interruption_of_what_is_not_played_yet(place: Place, server: Recall) -> None:
@@ -119,7 +119,7 @@ async def test_an_interruption_of_what_is_not_played_yet(place: Place, server: R
     agent = await place.agent("openai", "--echo", "--think", 0, "--faster", 1)
     bridge = await bridged(place, "openai", agent.url, "--transcribe", "whisper-1")
     async with joined(bridge, kind=RecallBot) as bot:
-        await bot.ask(voice(5))
+        await bot.ask(voice(4))
         await bridge.event("transcript", role="user")
         await bot.ask(voice(0.4))
         assert_says(await server.asked(), voice(0.4, 24000))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 from tests.scenarios.harness import RATE, Place, assert_same, sounding
@@ -32,14 +34,20 @@ async def test_an_agent_is_lost_in_its_answer(place: Place, provider: str) -> No
     assert len(agent.told("connected")) == 2
     assert any("dialling again" in warning for warning in bridge.warnings())
     assert bridge.told("error") == []
-    assert_same((await bridge.finished("bot_1")).samples("mixed"), bot.said)
+    recording = await bridge.finished("bot_1")
+    assert_same(recording.samples("mixed"), bot.said)
+    log = [json.loads(line) for line in (recording.folder / "events.jsonl").read_text("utf-8").splitlines()]
+    kinds = [line["event"] for line in log if line["event"] in {"agent.ready", "agent.lost"}]
+    assert kinds == ["agent.ready", "agent.lost", "agent.ready"]
+    if provider == "amigo":
+        assert len({line["data"]["id"] for line in log if line["event"] == "agent.ready"}) == 1
 
 
 async def test_an_answer_of_before(place: Place) -> None:
     """An answer is played on without its connection, and can be spoken into; the new one is told nothing of it."""
     agent = await place.agent("openai", "--echo", "--think", 0, "--delta", 3000, "--fault", "cut@turn:1")
     bridge = await bridged(place, "openai", agent.url)
-    first, second = voice(3, 24000), voice(0.4, 24000, 700)
+    first, second = voice(4, 24000), voice(0.4, 24000, 700)
     async with joined(bridge, rate=24000) as bot:
         await bot.ask(first)
         await bridge.event("agent.ready", connections=2)

@@ -55,7 +55,7 @@ class ClipVoice:
     @property
     def speaking(self) -> bool:
         """Whether anything is left to be heard."""
-        return bool(self._left())
+        return bool(self._clips())
 
     def push(self, speech: Speech) -> None:
         """Take what the agent says. What still comes of an answer that was cut is dropped."""
@@ -86,12 +86,12 @@ class ClipVoice:
         """Nothing more comes of what was said, and its names mean nothing any more: the agent has a new connection."""
         self.done()
         self._cut.clear()
-        for clip in self._left():
+        for clip in self._clips():
             clip.item = ""
 
     def cut(self) -> list[Cut]:
         """Be silent at once: the answers that were not heard in full, in order."""
-        clips = self._left()
+        clips = self._clips()
         self._waiting.clear()
         self._coming = None
         for clip in clips:
@@ -105,7 +105,8 @@ class ClipVoice:
         await asyncio.gather(self._task, return_exceptions=True)
         self._encoder.stop()
 
-    def _left(self) -> list[Clip]:
+    def _clips(self) -> list[Clip]:
+        """What is not over yet, in order."""
         return [clip for clip in (self._current, *self._waiting, self._coming) if clip and not clip.cut.is_set()]
 
     def _heard(self, clip: Clip) -> Cut:
