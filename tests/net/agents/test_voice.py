@@ -104,7 +104,7 @@ async def test_an_answer_that_is_cut(meeting: Meeting) -> None:
     before = meeting.heard
     await meeting.clock.go(1.0)
     assert meeting.heard == before
-    assert meeting.finished == ["a"]
+    assert meeting.finished == []
     assert not meeting.voice.speaking
 
 
@@ -145,7 +145,7 @@ async def test_what_comes_late_of_a_cut_item_is_dropped(meeting: Meeting) -> Non
     meeting.voice.done()
     await meeting.clock.go(1.0)
     assert meeting.heard[before:] == counting(1600) * 3
-    assert meeting.finished == ["a", "b", "c", "d"]
+    assert meeting.finished == ["b", "c", "d"]
 
 
 @pytest.mark.parametrize("word", [Replying(), SpeechStopped(), Transcript("user", "Wait!")])
@@ -288,5 +288,5 @@ async def test_closing_in_the_middle(meeting: Meeting) -> None:
     meeting.voice.cut()
     meeting.push("c", 1.0)
     await meeting.voice.close()
-    assert sorted(meeting.finished) == ["a", "b", "c"]
+    assert meeting.finished == []
     assert not meeting.voice.speaking
