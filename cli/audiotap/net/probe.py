@@ -42,7 +42,7 @@ async def round_trip(url: str) -> float:
         raise _refused(host, error.response.status_code) from error
     except ssl.SSLError as error:
         raise _untrusted(host, error) from error
-    except (OSError, WebSocketException, EOFError, ImportError) as error:
+    except (*NO_SERVER, WebSocketException, ImportError) as error:
         raise NobodyError(f"cannot connect to {host}: {error}", ADDRESS) from error
 
 

@@ -12,9 +12,7 @@ import msgspec
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import (
     ConnectionClosed,
-    InvalidHandshake,
     InvalidStatus,
-    NegotiationError,
 )
 from websockets.typing import Subprotocol
 
@@ -36,7 +34,7 @@ from audiotap.dialogue import Dialogue
 from audiotap.errors import AudiotapError, Exit, UnspokenError, UsageError, WireError
 from audiotap.events import Fault
 from audiotap.net.agents.outbox import Budget, Fleeting, Outbox
-from audiotap.net.peer import MAX_MESSAGE, check_url
+from audiotap.net.peer import MAX_MESSAGE, NO_SERVER, check_url
 from audiotap.net.tasks import wait_for
 from audiotap.reports import Odd, Report
 from audiotap.text import printable, without_path
@@ -201,7 +199,7 @@ class Agent:
             connection = await _dial(self.address)
         except InvalidStatus as error:
             return self._refusal(error)
-        except (NegotiationError, InvalidHandshake, OSError, TimeoutError, EOFError) as error:
+        except NO_SERVER as error:
             where = without_path(self.address.url)
             return Ending(
                 f"cannot connect to {where}: {self._without_key(str(error)) or type(error).__name__}",
