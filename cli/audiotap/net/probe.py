@@ -16,7 +16,7 @@ from websockets.exceptions import InvalidStatus, WebSocketException
 
 from audiotap.errors import AudiotapError, MachineError, NobodyError
 from audiotap.net.door.limits import Limits
-from audiotap.net.peer import bind
+from audiotap.net.peer import NO_SERVER, bind
 from audiotap.net.port import Peer, Port, Receiver
 
 ANSWER_SECONDS = 10.0
