@@ -19,6 +19,9 @@ from audiotap.text import without_path
 MAX_MESSAGE = 16 * 1024 * 1024
 """Bytes of one incoming message; a minute of audio fits."""
 
+NO_SERVER = (OSError, InvalidHandshake, TimeoutError, EOFError, AssertionError)
+"""What a dial ends in where no websocket server is; websockets 17.4 asserts that none speaks before it was asked."""
+
 
 async def bind(host: str, port: int) -> tuple[list[socket.socket], str, int]:
     """Bind a port on every address of a host; the sockets, the host for a URL, and the port that was bound."""
@@ -109,5 +112,5 @@ async def dial(url: str, *, max_size: int = MAX_MESSAGE) -> ClientConnection:
     """Dial a server as a bot's client does: compression offered, no pings. NobodyError when it does not answer."""
     try:
         return await connect(url, max_size=max_size, ping_interval=None)
-    except (OSError, InvalidHandshake, TimeoutError, EOFError) as error:
+    except NO_SERVER as error:
         raise NobodyError(f"cannot connect to {without_path(url)}: {error}", "is the server running there?") from error

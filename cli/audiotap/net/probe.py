@@ -16,7 +16,7 @@ from websockets.exceptions import InvalidStatus, WebSocketException
 
 from audiotap.errors import AudiotapError, MachineError, NobodyError
 from audiotap.net.door.limits import Limits
-from audiotap.net.peer import bind
+from audiotap.net.peer import NO_SERVER, bind
 from audiotap.net.port import Peer, Port, Receiver
 
 ANSWER_SECONDS = 10.0
@@ -42,7 +42,7 @@ async def round_trip(url: str) -> float:
         raise _refused(host, error.response.status_code) from error
     except ssl.SSLError as error:
         raise _untrusted(host, error) from error
-    except (OSError, WebSocketException, EOFError, ImportError) as error:
+    except (*NO_SERVER, WebSocketException, ImportError) as error:
         raise NobodyError(f"cannot connect to {host}: {error}", ADDRESS) from error
 
 

@@ -37,8 +37,8 @@ from audiotap.agent_events import (
 from audiotap.audio import Chunk
 from audiotap.errors import AudiotapError, Exit, UsageError
 from audiotap.events import Fault
-from audiotap.net.agents import agent as module
-from audiotap.net.agents.agent import BACK_OFF, LAST_WORDS_SECONDS, OPENING_SECONDS, Budget
+from audiotap.net.agents.agent import BACK_OFF, LAST_WORDS_SECONDS, OPENING_SECONDS
+from audiotap.net.agents.outbox import MINUTE, Budget
 
 SOUND = Listen(Chunk(counting(320), RATE))
 ABOUT_NOW: list[UserEvent] = [SOUND, UtteranceEnd(), Cancel(), Truncate("a", 1.0)]
@@ -362,7 +362,7 @@ async def test_a_limit_of_messages_is_kept(vendor: Vendor, clock: Clock) -> None
         assert await line.heard_next(4) == [Write(f"{n}") for n in range(4)]
         await (await line.connection.ping())
         assert talk.agent._budget.wait(asyncio.get_running_loop().time()) > 0
-        clock.advance(module.MINUTE)
+        clock.advance(MINUTE)
         assert await line.heard_next(5) == [Write(f"{n}") for n in range(4, 9)]
 
 
@@ -398,10 +398,10 @@ async def test_two_who_wait_for_room_do_not_share_it(
             talk.agent.say(Write(f"{n}"))
         reading = asyncio.create_task(line.heard_next(20))
         while not reading.done():
-            clock.advance(module.MINUTE / 7)
+            clock.advance(MINUTE / 7)
             await (await line.connection.ping())
         heard = await reading
-        assert all(later - now >= module.MINUTE for now, later in zip(sent, sent[5:], strict=False))
+        assert all(later - now >= MINUTE for now, later in zip(sent, sent[5:], strict=False))
         assert [event for event in heard if isinstance(event, Write)] == [Write(f"{n}") for n in range(10)]
 
 

@@ -211,6 +211,20 @@ async def test_answers_without_names(meeting: Meeting) -> None:
     assert meeting.bot.played == pytest.approx([0.2], abs=0.1)
 
 
+async def test_a_new_connection_has_names_of_its_own(meeting: Meeting, clock: Clock) -> None:
+    """What was said on the last one is still played, and an item that is called like one of it is another."""
+    meeting.push("a", 0.2)
+    meeting.voice.cut()
+    meeting.push("b", 0.2)
+    meeting.voice.renew()
+    meeting.push("a", 0.4)
+    meeting.voice.done()
+    await meeting.playing(1)
+    await clock.go(0.3)
+    await meeting.playing(2)
+    assert meeting.bot.played == pytest.approx([0.2, 0.4], abs=0.1)
+
+
 async def test_a_bot_that_does_not_play(meeting: Meeting, clock: Clock) -> None:
     """It's told, without the key, and the next answer is tried."""
     meeting.bot.status = 400

@@ -13,7 +13,7 @@ from tests.signals import RATE, counting
 
 from audiotap.agent_events import Listen, Truncate, UserEvent, UtteranceEnd, Write
 from audiotap.audio import Chunk
-from audiotap.net.agents.agent import MINUTE, MOST_WAITING, Budget, Outbox
+from audiotap.net.agents.outbox import MINUTE, MOST_WAITING, Budget, Outbox
 
 BLOCK = 0.06
 

@@ -253,6 +253,21 @@ async def test_too_much_is_dropped_and_counted(meeting: Meeting, monkeypatch: py
     assert meeting.voice.dropped == pytest.approx(2.0)
 
 
+async def test_a_new_connection_has_names_of_its_own(meeting: Meeting) -> None:
+    """What was said on the last one is still heard, and an item that is called like one of it is another."""
+    meeting.push("a", 0.1)
+    meeting.voice.cut()
+    await meeting.clock.go(0.2)
+    before = len(meeting.heard)
+    meeting.push("b", 0.1)
+    meeting.voice.renew()
+    meeting.push("a", 0.1, 1601)
+    meeting.push("b", 0.1, 3201)
+    meeting.voice.done()
+    await meeting.clock.go(1.0)
+    assert meeting.heard[before:] == counting(4800)
+
+
 async def test_a_mouth_that_closes_ends_the_voice(meeting: Meeting) -> None:
     """The bot left: nobody hears the rest, and nothing is left of it."""
     meeting.push("a", 1.0)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Protocol, cast
@@ -13,36 +12,29 @@ import msgspec
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import (
     ConnectionClosed,
-    InvalidHandshake,
     InvalidStatus,
-    NegotiationError,
 )
 from websockets.typing import Subprotocol
 
 from audiotap import __version__
 from audiotap.agent_events import (
     AgentEvent,
-    Cancel,
     Configured,
     KeepAlive,
-    Listen,
-    ListenFile,
     Met,
     Recall,
     ToolCall,
     ToolResult,
-    Truncate,
     UserEvent,
-    UtteranceEnd,
     Write,
 )
-from audiotap.audio import Chunk
 from audiotap.dialects.agents.base import Account, Address, AgentDialect, AgentSettings, Ending, Memory
 from audiotap.dialects.base import Side
 from audiotap.dialogue import Dialogue
 from audiotap.errors import AudiotapError, Exit, UnspokenError, UsageError, WireError
 from audiotap.events import Fault
-from audiotap.net.peer import MAX_MESSAGE, check_url
+from audiotap.net.agents.outbox import Budget, Fleeting, Outbox
+from audiotap.net.peer import MAX_MESSAGE, NO_SERVER, check_url
 from audiotap.net.tasks import wait_for
 from audiotap.reports import Odd, Report
 from audiotap.text import printable, without_path
@@ -55,18 +47,13 @@ LAST_WORDS_SECONDS = 2.0
 """How long an agent that told of a fatal fault is given to close by itself."""
 BACK_OFF = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0)
 """Seconds before each try to dial again; after the last one it's over."""
-MOST_WAITING = 5.0
-"""Seconds of audio that wait for an agent who doesn't read; older audio is dropped."""
 MOST_MEMORY = 100
 """Things said that a new connection is told of."""
-MINUTE = 60.0
 SHOWN = 200
 """Characters of a refusal's body that are shown."""
 NO_ADDRESS = "check --url and what it names"
 NO_ENTRY = "check the key and what it may do"
 TROUBLE = "it has trouble right now: try again in a while"
-Fleeting = Listen | ListenFile | UtteranceEnd | Cancel | Truncate | ToolResult
-"""What means nothing any more to the next connection."""
 
 
 class Hears(Protocol):
@@ -77,84 +64,6 @@ class Hears(Protocol):
 
     def lost(self, ending: Ending) -> None:
         """The connection is lost, and dialled again."""
-
-
-class Budget:
-    """Messages of the last minute, so that a limit is kept. `now` in seconds."""
-
-    def __init__(self, most: int) -> None:
-        self._most = most
-        self._sent: deque[float] = deque()
-
-    def wait(self, now: float) -> float:
-        """Seconds until another message may be sent."""
-        while self._sent and self._sent[0] + MINUTE <= now:
-            self._sent.popleft()
-        return self._sent[0] + MINUTE - now if self._most and len(self._sent) >= self._most else 0.0
-
-    def spend(self, now: float) -> None:
-        """A message is sent."""
-        if self._most:
-            self._sent.append(now)
-
-
-class Outbox:
-    """What is to be said, in order. Audio is gathered to the dialect's blocks where messages are limited in number."""
-
-    def __init__(self, dialect: type[AgentDialect]) -> None:
-        self.some = asyncio.Event()
-        self.dropped = 0.0
-        self._block = dialect.block if dialect.most_per_minute else 0.0
-        self._events: deque[UserEvent] = deque()
-        self._gathered: list[Chunk] = []
-        self._waiting = 0.0
-
-    def put(self, event: UserEvent) -> None:
-        """Take an event; the oldest audio is dropped where too much of it waits."""
-        if isinstance(event, Listen):
-            self._gathered.append(event.chunk)
-            if sum(chunk.seconds for chunk in self._gathered) + 1e-6 < self._block:
-                return
-        self._close_block()
-        if not isinstance(event, Listen):
-            self._events.append(event)
-        self.some.set()
-
-    def take(self) -> UserEvent | None:
-        """What is next."""
-        if not self._events:
-            self.some.clear()
-            return None
-        event = self._events.popleft()
-        if isinstance(event, Listen):
-            self._waiting -= event.chunk.seconds
-        return event
-
-    def put_back(self, event: UserEvent) -> None:
-        """What could not be sent is next again."""
-        self._events.appendleft(event)
-
-    def forget(self) -> None:
-        """What could not be said in its time."""
-        self._events = deque(event for event in self._events if not isinstance(event, Fleeting))
-        self._gathered, self._waiting = [], 0.0
-
-    @property
-    def empty(self) -> bool:
-        return not self._events
-
-    def _close_block(self) -> None:
-        if not self._gathered:
-            return
-        chunk = Chunk(b"".join(chunk.pcm for chunk in self._gathered), self._gathered[0].rate)
-        self._gathered = []
-        self._events.append(Listen(chunk))
-        self._waiting += chunk.seconds
-        while self._waiting > MOST_WAITING:
-            oldest = next(event for event in self._events if isinstance(event, Listen))
-            self._events.remove(oldest)
-            self._waiting -= oldest.chunk.seconds
-            self.dropped += oldest.chunk.seconds
 
 
 class Agent:
@@ -290,7 +199,7 @@ class Agent:
             connection = await _dial(self.address)
         except InvalidStatus as error:
             return self._refusal(error)
-        except (NegotiationError, InvalidHandshake, OSError, TimeoutError, EOFError) as error:
+        except NO_SERVER as error:
             where = without_path(self.address.url)
             return Ending(
                 f"cannot connect to {where}: {self._without_key(str(error)) or type(error).__name__}",

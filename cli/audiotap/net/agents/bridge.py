@@ -265,7 +265,7 @@ class Attendant:
 
     def _finished(self, item: Item) -> None:
         """An item was heard, or `audiotap stop` was typed into it, which the agent has to know."""
-        if item.halted and isinstance(self._voice, AgentVoice):
+        if item.utterance.stopped and isinstance(self._voice, AgentVoice):
             if not item.complete:
                 self._agent.say(Cancel())
             self._tell_cut([self._voice.heard(item)])

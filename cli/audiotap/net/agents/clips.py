@@ -9,7 +9,7 @@ from collections.abc import Callable
 from audiotap.agent_events import AgentEvent, Replying, Speech, SpeechDone, SpeechStopped, Transcript, TurnDone
 from audiotap.audio import Chunk
 from audiotap.errors import AudiotapError
-from audiotap.net.agents.voice import Cut
+from audiotap.net.agents.voice import MOST_SECONDS, Cut
 from audiotap.net.rest.base import Access
 from audiotap.net.rest.recall import RecallRest, speech
 from audiotap.net.tasks import Worker, wait_for
@@ -22,12 +22,15 @@ class Clip:
     def __init__(self, item: str) -> None:
         self.item = item
         self.chunks: list[Chunk] = []
+        self.seconds = 0.0
         self.began: float | None = None
         self.cut = asyncio.Event()
 
-    @property
-    def seconds(self) -> float:
-        return sum(chunk.seconds for chunk in self.chunks)
+    def push(self, chunk: Chunk) -> None:
+        """Take audio; what never ends is too long to be played, and not kept either."""
+        if self.seconds <= MOST_SECONDS:
+            self.chunks.append(chunk)
+            self.seconds += chunk.seconds
 
 
 class ClipVoice:
@@ -52,7 +55,7 @@ class ClipVoice:
     @property
     def speaking(self) -> bool:
         """Whether anything is left to be heard."""
-        return self._coming is not None or self._current is not None or bool(self._waiting)
+        return bool(self._clips())
 
     def push(self, speech: Speech) -> None:
         """Take what the agent says. What still comes of an answer that was cut is dropped."""
@@ -62,7 +65,7 @@ class ClipVoice:
             self.done()
         if self._coming is None:
             self._coming = Clip(speech.item)
-        self._coming.chunks.append(speech.chunk)
+        self._coming.push(speech.chunk)
 
     def heed(self, event: AgentEvent) -> None:
         """Take another of its words: where an answer ends and, where no items are named, before which one begins."""
@@ -104,7 +107,7 @@ class ClipVoice:
 
     def _clips(self) -> list[Clip]:
         """What is not over yet, in order."""
-        return [clip for clip in (self._current, *self._waiting, self._coming) if clip is not None]
+        return [clip for clip in (self._current, *self._waiting, self._coming) if clip and not clip.cut.is_set()]
 
     def _heard(self, clip: Clip) -> Cut:
         heard = self._loop.time() - clip.began if clip.began is not None else 0.0

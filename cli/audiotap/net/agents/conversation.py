@@ -15,12 +15,10 @@ from audiotap.agent_events import (
     Listen,
     ListenFile,
     Speech,
-    SpeechDone,
     SpeechFile,
     SpeechStarted,
     ToolCall,
     Truncate,
-    TurnDone,
     UserEvent,
     UtteranceEnd,
     Write,
@@ -254,12 +252,11 @@ class Conversation:
             self._changed.set()
             return
         self._note("agent", event)
+        if self._voice is not None:
+            self._voice.heed(event)
         match event:
             case SpeechStarted():
                 self.cut()
-            case SpeechDone() | TurnDone():
-                if self._voice is not None:
-                    self._voice.done()
             case ToolCall(ours=True):
                 self._tell(Odd(f"the agent calls the tool {printable(event.name)}: nobody has it", self._session))
                 self._agent.refuse(event)

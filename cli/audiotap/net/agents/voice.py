@@ -6,7 +6,6 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
-from functools import partial
 
 import msgspec
 
@@ -28,15 +27,13 @@ class Cut(msgspec.Struct, frozen=True):
 
 
 class Item:
-    """One item that the agent says: its audio as it comes, how far it was played, and whether others `halted` it."""
+    """One item that the agent says: its audio as it comes, and how far it was played."""
 
     def __init__(self, name: str) -> None:
         self.name = name
         self.utterance = Utterance()
         self.came = 0.0
         self.complete = False
-        self.halted = False
-        self.task: asyncio.Task[None] | None = None
         self._chunks: deque[Chunk] = deque()
         self._more = asyncio.Event()
 
@@ -70,15 +67,15 @@ class Item:
 class AgentVoice:
     """Plays what an agent says through a mouth. All methods belong to the event loop's thread.
 
-    `finished` is told of each item when it had time to be heard, or was cut.
+    `finished` is told of each item when it had time to be heard, or was stopped by somebody else; not when it was cut.
     """
 
     def __init__(self, mouth: Mouth, finished: Callable[[Item], None] = lambda _: None) -> None:
         self.dropped = 0.0
         self._mouth = mouth
         self._finished = finished
-        self._items: list[Item] = []
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._items: dict[Item, asyncio.Task[None]] = {}
+        self._ending: set[asyncio.Task[None]] = set()
         self._cut: set[str] = set()
 
     @property
@@ -96,7 +93,8 @@ class AgentVoice:
         item = next((item for item in self._items if item.name == speech.item and not item.complete), None)
         if item is None:
             self.done()
-            item = self._begin(speech.item)
+            item = Item(speech.item)
+            self._items[item] = asyncio.create_task(self._play(item), name="agent's voice")
         item.push(speech.chunk)
 
     def heed(self, event: AgentEvent) -> None:
@@ -114,13 +112,15 @@ class AgentVoice:
 
     def cut(self) -> list[Cut]:
         """Be silent at once: the items that were not heard in full, in order."""
+        items, self._items = self._items, {}
         cuts = []
-        items, self._items = self._items, []
-        for item in items:
+        for item, task in items.items():
             cuts.append(self.heard(item))
-            self._forget(item)
-            if item.task is not None:
-                item.task.cancel()
+            self._cut.add(item.name)
+            self._mouth.drop(item.utterance)
+            task.cancel()
+            self._ending.add(task)
+            task.add_done_callback(self._ending.discard)
         return cuts
 
     def renew(self) -> None:
@@ -137,31 +137,13 @@ class AgentVoice:
 
     async def close(self) -> None:
         """Be gone."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-
-    def _begin(self, name: str) -> Item:
-        item = Item(name)
-        self._items.append(item)
-        item.task = asyncio.create_task(self._play(item), name="agent's voice")
-        self._tasks.add(item.task)
-        item.task.add_done_callback(partial(self._over, item))
-        return item
+        self.cut()
+        await asyncio.gather(*self._ending, return_exceptions=True)
 
     async def _play(self, item: Item) -> None:
         with suppress(NobodyError):
             await self._mouth.speak(item.utterance, item.chunks())
-
-    def _forget(self, item: Item) -> None:
-        """Drop what still comes of an item."""
-        self._cut.add(item.name)
-
-    def _over(self, item: Item, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        if item in self._items:
-            self._items.remove(item)
-            item.halted = item.utterance.stopped
-        if item.halted:
-            self._forget(item)
+        if item.utterance.stopped:
+            self._cut.add(item.name)
+        self._items.pop(item, None)
         self._finished(item)
