@@ -5,11 +5,10 @@ from __future__ import annotations
 from io import BytesIO
 from pathlib import Path
 
-import soundfile
-
 from audiotap.audio import RATES, SAMPLE_BYTES, Chunk, mono
 from audiotap.endpointing import Boundary, Endpointer, speech_bounds
 from audiotap.naming import safe_name
+from audiotap.sndfile import soundfile
 from audiotap.writing import WavWriter
 
 PRE_ROLL = 0.5
