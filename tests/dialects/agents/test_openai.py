@@ -256,14 +256,14 @@ def test_botify_is_dialled_without_a_key() -> None:
 @pytest.mark.parametrize(
     ("flavour", "account", "settings", "hint"),
     [
-        (OpenAI, Account(), MODEL, "--key"),
+        (OpenAI, Account(), MODEL, "OPENAI_API_KEY"),
         (OpenAI, Account("k"), AgentSettings(), "--model"),
         (OpenAI, Account("k", "ftp://h"), MODEL, "wss://"),
         (OpenAI, Account("k"), AgentSettings(model="m", form="mp3"), "PCM"),
         (OpenAI, Account("k"), AgentSettings(model="m", rate=16000), "resampled"),
         (OpenAI, Account("k"), AgentSettings(model="m", language="de"), "--transcribe"),
         (Azure, Account("k"), MODEL, "--url"),
-        (Azure, Account(organization="r"), MODEL, "--key"),
+        (Azure, Account(organization="r"), MODEL, "AZURE_OPENAI_API_KEY"),
         (Azure, Account("k", organization="r"), AgentSettings(), "--model"),
         (Azure, Account("k", "https://r/openai/v1", version="1"), MODEL, "version"),
         (Azure, Account("k", "wss://r/openai/v1/realtime?model=m&api-version=1"), MODEL, "version"),

@@ -13,7 +13,7 @@ import msgspec
 
 from audiotap.dialects.agents import realtime
 from audiotap.dialects.agents.base import Account, Address, AgentSettings, Ending, Memory
-from audiotap.dialects.agents.realtime_client import FATAL, NO_MEMORY, USUAL, Realtime
+from audiotap.dialects.agents.realtime_client import BETA, FATAL, NO_MEMORY, USUAL, Realtime
 from audiotap.dialects.agents.realtime_server import Server
 from audiotap.dialects.base import Side, lenient
 from audiotap.errors import UsageError
@@ -34,7 +34,7 @@ class OpenAI(Realtime):
     def address(cls, account: Account, settings: AgentSettings) -> Address:
         _check(settings)
         if not account.url and not account.key:
-            raise UsageError("OpenAI wants a key", "Give it with --key, or a server of your own with --url.")
+            raise UsageError("OpenAI wants a key", "Set OPENAI_API_KEY, or name a server of your own with --url.")
         url = _url(account.url or "wss://api.openai.com", cls.path)
         if not url.query:
             if not account.url and not settings.model:
@@ -57,7 +57,7 @@ class Azure(Realtime):
         if not where:
             raise UsageError("Azure has to be told where your resource is", "Give --url https://NAME.openai.azure.com.")
         if not account.key:
-            raise UsageError("Azure wants a key", "Give it with --key; for an Entra token, with --option bearer.")
+            raise UsageError("Azure wants a key", "Set AZURE_OPENAI_API_KEY; for an Entra token, add --option bearer.")
         url = _url(where, cls.preview if account.version else cls.path)
         versioned = bool(account.version or "api-version" in parse_qs(url.query))
         if versioned and "/v1/" in url.path:
@@ -145,6 +145,10 @@ def botify_info(body: str) -> BotifyInfo:
 
 
 def _check(settings: AgentSettings) -> None:
+    unknown = settings.options - {BETA, BEARER, DATA_FIELD}
+    if unknown:
+        told = f"The options are {BETA}; for Azure {BEARER}; for Botify {DATA_FIELD}."
+        raise UsageError(f"the Realtime API has no option {', '.join(sorted(unknown))}", told)
     if settings.form != "pcm":
         raise UsageError(f"the Realtime API does not speak {settings.form}", "Leave the format out: it speaks PCM.")
     if {settings.rate, settings.output_rate} - {0, realtime.RATE}:
