@@ -22,6 +22,9 @@ from audiotap.track import TrackCounts, TrackSummary
 
 NAME = "manifest.json"
 EVENT_LOG = "events.jsonl"
+BOTH_SIDES = "conversation.wav"
+BESIDE = frozenset({EVENT_LOG, BOTH_SIDES, "agent.mp3", "transcript.json", "transcript.txt", "turns.json"})
+"""What may lie in a folder beside the tracks: made of them, or of what was told with them."""
 VERSION = 1
 
 Format = Literal["wav", "bin", "flac"]

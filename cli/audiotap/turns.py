@@ -16,6 +16,7 @@ from audiotap.audio import SAMPLE_BYTES
 from audiotap.endpointing import THRESHOLD, Endpointer
 
 CANCELLED = "cancelled"
+INCOMPLETE = "incomplete"
 
 TOGETHER = 0.1
 """Seconds between two pieces of an answer that are still heard as one."""
@@ -106,10 +107,16 @@ class Turns:
                 turn.ended, turn.status, turn.reason = now, event.status, event.reason
 
     def interrupted(self, now: float) -> None:
-        """The user speaks into the answer that is heard."""
-        for turn in self.turns[-2:]:
-            if turn.first_byte is not None and turn.ended is None:
-                turn.interrupted, turn.ended, turn.status = True, now, CANCELLED
+        """The user speaks into the answer that is heard, whether the agent has said the rest of it already or not."""
+        turn = next((turn for turn in reversed(self.turns[-2:]) if turn.first_byte is not None), None)
+        if turn is not None:
+            turn.interrupted, turn.ended, turn.status = True, now, CANCELLED
+
+    def lost(self, now: float, reason: str) -> None:
+        """The agent is gone: of an answer that it was giving nothing more comes."""
+        turn = self.current
+        if turn is not None and turn.first_byte is not None and turn.ended is None:
+            turn.ended, turn.status, turn.reason = now, INCOMPLETE, reason
 
     def played(self, plays_at: float, pcm: bytes, rate: int) -> None:
         """Agent's audio is heard from `plays_at` on."""

@@ -34,7 +34,10 @@ RATE = 16000
 EPOCH_MS = 1_700_000_000_000
 """When the hand-written calls of Attendee begin."""
 
-OURS = ("AUDIOTAP_", "ATTENDEE_", "RECALL_", "RECALLAI_")
+OURS = (
+    *("AUDIOTAP_", "ATTENDEE_", "RECALL_", "RECALLAI_"),
+    *("OPENAI_", "AZURE_OPENAI_", "BOTIFY_", "DEEPGRAM_", "AMIGO_"),
+)
 """What variables of the user's own, keys among them, begin with."""
 STARTED_OFTEN = {"PYTHONDONTWRITEBYTECODE": "", "OPENBLAS_NUM_THREADS": "1"}
 """What makes a start cheap: sources are compiled once, and numpy starts no threads."""
@@ -208,6 +211,18 @@ class Place:
         """A listener whose bots' sessions get the agent at a URL."""
         args = ("bridge", provider, "--url", agent, "--port", 0, "--out", self.out, "--json", *options)
         return await self._listening(args, environment)
+
+    async def telling(
+        self,
+        *args: Arg,
+        stdin: int = DEVNULL,
+        environment: Mapping[str, str] | None = None,
+        within: Sequence[Arg] = (),
+    ) -> Listener:
+        """Start what tells JSON events; environment and command as for `start`."""
+        telling = Listener(await self._process((*args, "--json"), (stdin, PIPE, PIPE), environment, within))
+        self.started.append(telling)
+        return telling
 
     async def bot(self, url: str, *options: Arg) -> Running:
         """A simulated bot; its end is its summary."""

@@ -12,6 +12,9 @@ from audiotap.commands.options import taking
 from audiotap.errors import UsageError
 from audiotap.jobs.mode import Output
 
+AMIGO = "amigo"
+"""Whose conversations have an id, an end for good, and words from outside."""
+
 
 @taking(agent=wanted)
 def converse(
@@ -75,6 +78,10 @@ def converse(
     from audiotap.net.agents.conversation import Manner, Text
 
     mode = output.resolved(json=json)
+    of_amigo = {"--event": event, "--urgent-event": urgent_event, "--resume": resume, "--finish": finish}
+    odd = next((option for option, given in of_amigo.items() if given), None)
+    if odd is not None and agent.dialect.name != AMIGO:
+        raise UsageError(f"{odd} is for Amigo's agents only", f"leave it out for {agent.dialect.name}")
     events = [Text(one, event=True, start=False) for one in event or ()]
     events += [Text(one, event=True, start=True) for one in urgent_event or ()]
     if not (files or text or events or wait_greeting):

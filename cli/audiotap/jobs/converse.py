@@ -19,11 +19,13 @@ from audiotap.jobs.mode import Output
 from audiotap.jobs.output import talk, write
 from audiotap.jobs.running import Signals, run
 from audiotap.jobs.show import Shown, show
+from audiotap.manifest import BOTH_SIDES
 from audiotap.net.agents.agent import Agent, as_error
 from audiotap.net.agents.conversation import Audio, Conversation, Early, Encoded, Manner, Source
 from audiotap.net.agents.description import described
 from audiotap.net.agents.tape import Tape
 from audiotap.net.lanes import BatchLane, DirectLane, Lane
+from audiotap.net.peer import check_url
 from audiotap.net.tasks import first_of, from_thread, in_loop
 from audiotap.reading import read_audio, read_stream
 from audiotap.reports import AgentReady, ConversationFinished, Failed, Report, SaidAloud, SessionFinished
@@ -65,6 +67,7 @@ def sources(files: Sequence[str], raw: int | None, wants: Wants) -> list[Source]
 
 def converse(plan: Plan, mode: Output) -> Exit:
     """Converse until every turn was answered, or a signal asks for the end; all files are finished then."""
+    check_url(plan.dialect.address(plan.account, plan.settings).url)
     try:
         plan.out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -110,14 +113,15 @@ async def _recorded(
     conversation = Conversation(agent, tape, session, plan.manner, tell, text=plan.settings.text)
     tell(AgentReady(agent.name, session, without_path(agent.address.url), agent.connections))
     early.pass_to(conversation)
+    ending = Ending("it failed")
     try:
         talking = conversation.run(plan.sources, vad=plan.settings.vad)
         await shown.during(first_of(talking, signals.asked.wait()))
+        ending = _ending(agent, conversation, signals)
         await agent.leave(finish=plan.manner.finish)
     finally:
         await conversation.close()
-        tape.malformed = agent.malformed
-        ending = _ending(agent, conversation, signals)
+        tape.malformed, tape.connections = agent.malformed, agent.connections
         await tape.close(ending.message)
     folder = Path(done[0].path) if done and done[0].path else None
     files = _write(folder, conversation, tell) if folder is not None else []
@@ -137,7 +141,7 @@ async def _recorded(
     tell(told)
     if ending.status is not Exit.OK:
         raise as_error(agent.name, ending)
-    if recorder.failed:
+    if recorder.failed or (done and done[0].lossy):
         return Exit.LOSSY
     return Exit.FAILED if missing and not signals.asked.is_set() else Exit.OK
 
@@ -172,8 +176,8 @@ def _write(folder: Path, conversation: Conversation, tell: Callable[[Report], No
             write_atomically(folder / name, data)
             written.append(folder / name)
         if any(sides):
-            write_stereo(sides[0], sides[1], folder / "conversation.wav")
-            written.append(folder / "conversation.wav")
+            write_stereo(sides[0], sides[1], folder / BOTH_SIDES)
+            written.append(folder / BOTH_SIDES)
     except (OSError, AudiotapError) as error:
         tell(Failed(f"cannot write in {folder}: {error}", "the tracks are there; free the disk"))
     return [str(path) for path in written]

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from audiotap.errors import ManifestError
 from audiotap.files import changes, write_atomically
-from audiotap.manifest import EVENT_LOG, NAME, Manifest
+from audiotap.manifest import BESIDE, EVENT_LOG, NAME, Manifest
 from audiotap.recovery.mending import Problem, Verdict, event_log_problems, held, is_json, same_samples
 from audiotap.recovery.salvage import rebuilt, strays
 from audiotap.track import TrackSummary
@@ -39,7 +39,7 @@ class Examination:
         self._files = changes(folder)
         self.touched = _last(self._files) or datetime.fromtimestamp(folder.stat().st_mtime, UTC)
         self._reason = KILLED
-        self._known = {NAME, EVENT_LOG}
+        self._known = {NAME, *BESIDE}
         self._grows = True
         self._there = self._read(NAME)
         self.settled: Manifest | None = None

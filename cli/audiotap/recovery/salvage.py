@@ -11,7 +11,7 @@ from typing import NamedTuple
 from audiotap.files import changes
 from audiotap.inspection import Findings
 from audiotap.intake import Flaws
-from audiotap.manifest import EVENT_LOG, NAME, Format, Manifest
+from audiotap.manifest import BESIDE, EVENT_LOG, NAME, Format, Manifest
 from audiotap.recovery.mending import held, told_rate
 from audiotap.session import Summary
 from audiotap.track import TrackCounts, TrackSummary
@@ -81,7 +81,7 @@ def strays(folder: Path, files: Iterable[str], manifest: Manifest) -> list[Stray
     for form in FORMATS:
         for file in files:
             path = PurePath(file)
-            if path.suffix == f".{form}" and path.stem not in known:
+            if path.suffix == f".{form}" and path.stem not in known and file not in BESIDE:
                 new.setdefault(path.stem, file)
     rates = {file: told_rate(folder / file) for file in new.values()}
     likely = next(filter(None, [*(track.rate for track in manifest.summary.tracks), *rates.values()]), LIKELY_RATE)

@@ -47,8 +47,14 @@ LAST_WORDS_SECONDS = 2.0
 """How long an agent that told of a fatal fault is given to close by itself."""
 BACK_OFF = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0)
 """Seconds before each try to dial again; after the last one it's over."""
+LASTING = 30.0
+"""Seconds after which a connection was a good one: the next tries begin anew."""
 MOST_MEMORY = 100
 """Things said that a new connection is told of."""
+BROKEN = frozenset({1002, 1007, 1009})
+"""Codes with which we end a connection on which something came that nobody may send."""
+SHORTEST_KEY = 8
+"""Characters of a key that is looked for in what an agent says; a shorter one would be found in any word."""
 SHOWN = 200
 """Characters of a refusal's body that are shown."""
 NO_ADDRESS = "check --url and what it names"
@@ -178,12 +184,12 @@ class Agent:
     async def _run(self) -> None:
         tries = 0
         while True:
-            before = self.connections
+            dialled, before = self._loop.time(), self.connections
             ending = await self._dial_and_talk()
             self.ready.clear()
             self._outbox.forget()
             lost = self.connections > before
-            tries = 0 if lost else tries
+            tries = 0 if self._loop.time() - dialled > LASTING else tries
             if self._leaving or not ending.again or tries >= len(BACK_OFF):
                 self._end(ending)
                 return
@@ -241,13 +247,15 @@ class Agent:
                     "is it the right kind of server?",
                     again=bool(self.connections),
                 )
-        except ConnectionClosed:
-            pass
-        return self.dialect.ending(connection.close_code or 1006, connection.close_reason or "")
+        except ConnectionClosed as error:
+            if error.sent is not None and error.sent.code in BROKEN and not error.rcvd_then_sent:
+                return Ending(f"the agent broke the rules of websockets: {error.sent.reason or error.sent.code}")
+        return self.dialect.ending(connection.close_code or 1006, self._without_key(connection.close_reason or ""))
 
     async def _take(self, connection: ClientConnection, wire: str | bytes) -> bool:
         """Take a message; whether it tells of the end."""
         try:
+            wire = self._without_key(wire) if isinstance(wire, str) else wire
             events = cast("list[AgentEvent]", self.dialect.decode(wire))
         except WireError as error:
             self.malformed += 1
@@ -336,7 +344,8 @@ class Agent:
         return Fault(code, message, hint, fault.fatal)
 
     def _without_key(self, text: str) -> str:
-        return text.replace(self._key, "…") if self._key else text
+        """Nobody is told the key, whoever repeats it."""
+        return text.replace(self._key, "…") if len(self._key) >= SHORTEST_KEY else text
 
     def _stopped(self, task: asyncio.Task[None]) -> None:
         """Whatever ends the task, nobody waits for ever."""

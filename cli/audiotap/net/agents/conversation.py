@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import suppress
-from typing import Any
 
 import msgspec
 
@@ -14,16 +14,21 @@ from audiotap.agent_events import (
     Concluded,
     Listen,
     ListenFile,
+    Replying,
     Speech,
+    SpeechDone,
     SpeechFile,
     SpeechStarted,
+    SpeechStopped,
     ToolCall,
+    Transcript,
     Truncate,
+    TurnDone,
     UserEvent,
     UtteranceEnd,
     Write,
 )
-from audiotap.audio import Chunk
+from audiotap.audio import SAMPLE_BYTES, Chunk
 from audiotap.dialects.agents.base import Ending
 from audiotap.dialogue import Dialogue, Said
 from audiotap.endpointing import Boundary
@@ -33,10 +38,10 @@ from audiotap.net.agents.microphone import Microphone
 from audiotap.net.agents.tape import Tape
 from audiotap.net.agents.voice import AgentVoice
 from audiotap.net.mouth import Mouth
-from audiotap.net.tasks import wait_for
+from audiotap.net.tasks import first_of, wait_for
 from audiotap.pacing import Block
 from audiotap.reports import AgentInterrupted, Odd, Report, SaidAloud, TurnMeasured
-from audiotap.text import printable
+from audiotap.text import human_size, printable
 from audiotap.turns import Turn, Turns
 
 USER = "user"
@@ -47,6 +52,12 @@ HEARD_LEAD = 0.1
 """Seconds by which they are handed out before they are heard, so that a late look makes no hole."""
 SETTLE = 0.3
 """Seconds of quiet after an answer's end, in which another one may begin by itself (after a tool call)."""
+LONGEST = 600.0
+"""Seconds after which an answer that does not end is waited for no longer."""
+OF_AN_ANSWER = (SpeechStarted, SpeechStopped, Replying, Speech, SpeechFile, Transcript, SpeechDone, TurnDone, ToolCall)
+"""What shows that an answer is on its way, or goes on."""
+MOST_ENCODED = 256 * 2**20
+"""Bytes that are kept of a voice that comes encoded: hours of it."""
 NEW_TURN = 0.5
 """Seconds of silence in a live microphone after which speech is another turn."""
 
@@ -138,6 +149,11 @@ class Conversation:
         self._mouth: Mouth | None = None
         self._live = False
         self._measured = 0
+        self._encoded = 0
+        self._handed: deque[Block] = deque()
+        if manner.greeting:
+            self.turns.begin("greeting")
+            self.turns.said(tape.seconds)
 
     async def run(self, sources: Sequence[Source], *, vad: bool) -> None:
         """Take every turn; returns when the last one was answered, or the agent is gone.
@@ -148,10 +164,9 @@ class Conversation:
         microphone = Microphone(dialect.rate, dialect.block, self._said, self._found, open=vad)
         try:
             if self._manner.greeting:
-                self.turns.begin("greeting")
-                self.turns.said(self._tape.seconds)
                 await self._answered(self._manner.greeting)
             for number, source in enumerate(sources):
+                await first_of(self._agent.ready.wait(), self._agent.over.wait())
                 if self._agent.over.is_set() or self.concluded:
                     return
                 await self._take_turn(microphone, source, last=number == len(sources) - 1, vad=vad)
@@ -161,6 +176,7 @@ class Conversation:
     async def close(self) -> None:
         """Be silent; tell of turns that were not told of."""
         self._measure()
+        self._record(cut=True)
         if self._voice is not None:
             await self._voice.close()
         if self._mouth is not None:
@@ -173,7 +189,7 @@ class Conversation:
             case Audio():
                 self._live = source.live
                 self.turns.begin(source.label)
-                await self._gone_or(microphone.say(source.chunks))
+                await first_of(microphone.say(source.chunks), self._agent.over.wait())
                 if not vad:
                     self.say(UtteranceEnd())
             case Encoded():
@@ -196,19 +212,6 @@ class Conversation:
         else:
             await self._answered(self._manner.timeout)
             self._measure()
-
-    async def _gone_or(self, work: Any) -> None:
-        """Some work, unless the agent is gone before."""
-        working = asyncio.ensure_future(work)
-        gone = asyncio.ensure_future(self._agent.over.wait())
-        try:
-            await asyncio.wait({working, gone}, return_when=asyncio.FIRST_COMPLETED)
-            if working.done():
-                working.result()
-        finally:
-            working.cancel()
-            gone.cancel()
-            await asyncio.gather(working, gone, return_exceptions=True)
 
     def say(self, event: UserEvent) -> None:
         """Say something to the agent, and keep what is no audio in the event log."""
@@ -241,20 +244,26 @@ class Conversation:
     def hear(self, event: AgentEvent) -> None:
         """The agent said something."""
         now = self._loop.time()
-        self._heard_at = now
-        if isinstance(event, Speech | SpeechFile):
-            self.turns.heard(event, self._tape.at(now))
-            self.dialogue.take(event, self._tape.at(now))
-            if isinstance(event, Speech):
-                self._speak(event)
-            else:
-                self.encoded.append(event.data)
-            self._changed.set()
-            return
-        self._note("agent", event)
+        if isinstance(event, OF_AN_ANSWER):
+            self._heard_at = now
+        if not isinstance(event, Speech | SpeechFile):
+            self._note("agent", event)
+        self._heed(event)
+        self.turns.heard(event, self._tape.at(now))
+        said = self.dialogue.take(event, self._tape.at(now))
+        if said is not None:
+            self._tell_said(said)
+        self._changed.set()
+
+    def _heed(self, event: AgentEvent) -> None:
+        """Do what the agent's word asks for."""
         if self._voice is not None:
             self._voice.heed(event)
         match event:
+            case Speech():
+                self._speak(event)
+            case SpeechFile():
+                self._keep(event.data)
             case SpeechStarted():
                 self.cut()
             case ToolCall(ours=True):
@@ -266,16 +275,13 @@ class Conversation:
                 where = f" ({printable(event.code)})" if event.code else ""
                 hint = f"; {printable(event.hint)}" if event.hint else ""
                 self._tell(Odd(f"the agent reports: {printable(event.message)}{where}{hint}", self._session))
-        self.turns.heard(event, self._tape.at(now))
-        said = self.dialogue.take(event, self._tape.at(now))
-        if said is not None:
-            self._tell_said(said)
-        self._changed.set()
 
     def lost(self, ending: Ending) -> None:
         """The connection is lost; what was not said until now will not be."""
         if self._voice is not None:
             self._voice.done()
+        self.turns.lost(self._tape.seconds, ending.message)
+        self._changed.set()
         self._tape.note("agent.lost", {"why": ending.message})
 
     def cut(self) -> None:
@@ -283,6 +289,9 @@ class Conversation:
         cuts = self._voice.cut() if self._voice is not None else []
         if not cuts:
             return
+        if self._mouth is not None:
+            self._mouth.stop()
+        self._record(cut=True)
         heard = sum(cut.heard for cut in cuts)
         for cut in cuts:
             self.dialogue.cut(cut.item, cut.heard)
@@ -292,29 +301,57 @@ class Conversation:
         dropped = sum(cut.came for cut in cuts) - heard
         self._tell(AgentInterrupted(self._session, round(heard, 3), round(dropped, 3), round(self._tape.seconds, 3)))
 
+    def _keep(self, data: bytes) -> None:
+        """Keep what came encoded, up to a limit."""
+        before, self._encoded = self._encoded, self._encoded + len(data)
+        if self._encoded <= MOST_ENCODED:
+            self.encoded.append(data)
+        elif before <= MOST_ENCODED:
+            self._tell(Odd(f"the agent's file is longer than {human_size(MOST_ENCODED)}: cut there", self._session))
+
     def _speak(self, speech: Speech) -> None:
         if self._voice is None:
             self._mouth = Mouth(speech.chunk.rate, _sent, self._played, lead=HEARD_LEAD, block=HEARD_BLOCK)
-            self._voice = AgentVoice(self._mouth, lambda _: self._changed.set())
+            self._voice = AgentVoice(self._mouth, self._finished)
         self._voice.push(speech)
 
     def _played(self, block: Block) -> None:
-        """A block of the agent's voice is heard."""
-        chunk = Chunk(block.chunk.pcm[: 2 * block.sound], block.chunk.rate)
-        self.turns.played(self._tape.at(block.plays_at), chunk.pcm, chunk.rate)
-        self._tape.play(AGENT, chunk, block.plays_at)
+        """A block of the agent's voice is about to be heard."""
+        self.turns.played(
+            self._tape.at(block.plays_at), block.chunk.pcm[: block.sound * SAMPLE_BYTES], block.chunk.rate
+        )
+        self._handed.append(block)
+        self._record()
         self._changed.set()
+
+    def _finished(self, _: object) -> None:
+        """Something that the agent said was heard, or was cut."""
+        self._record()
+        self._changed.set()
+
+    def _record(self, *, cut: bool = False) -> None:
+        """Record the blocks that were heard; of the one that is being heard, what was, if it is `cut` now."""
+        now = self._loop.time()
+        while self._handed:
+            block, rate = self._handed[0], self._handed[0].chunk.rate
+            heard = min(block.sound, round((now - block.plays_at) * rate))
+            if heard <= 0 or (heard < block.sound and not cut):
+                break
+            self._handed.popleft()
+            self._tape.play(AGENT, Chunk(block.chunk.pcm[: heard * SAMPLE_BYTES], rate), block.plays_at)
+        if cut:
+            self._handed.clear()
 
     # Waiting
 
     async def _answered(self, patience: float, heard: float | None = None) -> None:
         """Wait for the end of the answer, or until it was heard for so long; give up where nothing comes any more."""
-        self._heard_at = max(self._heard_at, self._loop.time())
+        self._heard_at = began = self._loop.time()
         while not self._agent.over.is_set():
             turn = self.turns.current
             if turn is None:
                 return
-            until = self._until(turn, patience, heard)
+            until = min(self._until(turn, patience, heard), began + LONGEST)
             self._changed.clear()
             if not await wait_for(self._changed, max(0.0, until - self._loop.time())) and until <= self._loop.time():
                 return

@@ -33,15 +33,20 @@ class Microphone:
         self._loop = asyncio.get_running_loop()
         self._buffer = bytearray()
         self._reading = False
+        self._began = self._loop.time()
         self._changed = asyncio.Event()
         self._task = asyncio.create_task(self._run(), name="microphone")
 
     async def say(self, chunks: AsyncIterator[Chunk]) -> None:
         """Say all of it; returns when its last block was said. What the iterator raises is raised."""
         intake = Intake(self._rate, lambda _: None)
+        said = False
         self._reading = True
         try:
             async for chunk in chunks:
+                if not said:
+                    self._buffer += self._passed()
+                said = True
                 self._buffer += intake.take(chunk)
                 self._changed.set()
                 while len(self._buffer) > AHEAD * self._rate * SAMPLE_BYTES:
@@ -52,6 +57,11 @@ class Microphone:
             self._changed.set()
         while self._buffer:
             await self._next()
+
+    def _passed(self) -> bytes:
+        """Silence for what has passed of the block that is being said: nothing is said before it was there."""
+        passed = round((self._loop.time() - self._began) * self._rate) * SAMPLE_BYTES if self._open else 0
+        return bytes(min(max(0, passed), self._size))
 
     async def close(self) -> None:
         self._task.cancel()
@@ -74,6 +84,7 @@ class Microphone:
         endpointer = Endpointer(self._rate, end=QUIET)
         blocks = 0
         while self._open or self._buffer or self._reading:
+            self._began = began + blocks * seconds
             await asyncio.sleep(max(0.0, began + (blocks + 1) * seconds - self._loop.time()))
             block = self._take()
             self._said(Chunk(block, self._rate), began + blocks * seconds)

@@ -22,13 +22,14 @@ class Tape:
 
     def __init__(self, key: SessionKey, lanes: Sequence[Lane]) -> None:
         self.malformed = 0
+        self.connections = 1
         self._loop = asyncio.get_running_loop()
         self._zero = self._told = self._loop.time()
         self._session = Session(key, Timing(), datetime.now(UTC))
         self._session.begin(self._zero)
-        self._session.connections = 1
         self._lanes = lanes
         self._tracks: set[str] = set()
+        self._session.connections = self.connections
         self._put(self._session.summary())
 
     @property
@@ -56,6 +57,7 @@ class Tape:
 
     async def close(self, reason: str) -> None:
         """Finish the files; returns when they are complete."""
+        self._session.connections = self.connections
         for placed in self._session.finish():
             self._put(placed)
         ended = self._session.started + timedelta(seconds=self.seconds)
