@@ -37,7 +37,7 @@ from audiotap.agent_events import (
 from audiotap.audio import Chunk
 from audiotap.errors import AudiotapError, Exit, UsageError
 from audiotap.events import Fault
-from audiotap.net.agents.agent import BACK_OFF, LAST_WORDS_SECONDS, OPENING_SECONDS
+from audiotap.net.agents.agent import BACK_OFF, LAST_WORDS_SECONDS, LASTING, OPENING_SECONDS
 from audiotap.net.agents.outbox import MINUTE, Budget
 
 SOUND = Listen(Chunk(counting(320), RATE))
@@ -431,10 +431,11 @@ async def test_a_lost_connection_is_dialled_again(vendor: Vendor, clock: Clock) 
 
 
 async def test_pauses_begin_anew_with_each_loss(vendor: Vendor, clock: Clock) -> None:
-    """A connection that was one pays for all the tries before it."""
+    """A connection that lasted pays for all the tries before it."""
     async with talking(vendor) as talk:
         line = await talk.begin(vendor)
         for number in (1, 2, 3):
+            clock.advance(LASTING + 1)
             line.cut()
             await talk.told.until(number)
             assert talk.oddities[-1].endswith(f"in {BACK_OFF[0]:g} s")

@@ -151,7 +151,9 @@ async def test_a_live_source_that_is_behind(clock: Clock, is_open: bool) -> None
         talking = there.talk(from_queue(queue))
         queue.put_nowait(counting(1000))
         await there.clock.go(0.3)
-        assert speech(there.pcm) == counting(960)
+        said = speech(there.pcm)
+        assert said == counting(len(said) // 2)
+        assert 2 * BLOCK * RATE < len(said) // 2 <= 3 * BLOCK * RATE
         queue.put_nowait(counting(1000, 1001))
         queue.put_nowait(b"")
         await there.clock.go(0.3)
