@@ -279,7 +279,7 @@ def prepared(
 def listen(plan: Plan) -> None:
     """Take the websockets of any number of bots and record them.
 
-    Attendee and Recall bots are told apart by what they say. Every session becomes a folder with one WAV per track and
+    Bots are told apart by what they say, whose ever they are. Every session becomes a folder with one WAV per track and
     a manifest; Ctrl-C finishes all files.
 
     On 127.0.0.1 everybody is let in who can reach it; with another --host or a --public-url, only who knows the address

@@ -10,3 +10,12 @@ class Provider(StrEnum):
 
     ATTENDEE = "attendee"
     RECALL = "recall"
+
+
+class Simulated(StrEnum):
+    """Whose bot is simulated: whatever can be recorded."""
+
+    ATTENDEE = "attendee"
+    RECALL = "recall"
+    RECALL110 = "recall110"
+    MEETINGBAAS = "meetingbaas"

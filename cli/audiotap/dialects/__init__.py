@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from audiotap.dialects.attendee import Attendee
 from audiotap.dialects.base import Dialect, Side
+from audiotap.dialects.meetingbaas import MeetingBaas
 from audiotap.dialects.recall import Recall
+from audiotap.dialects.recall110 import Recall110
 
-REGISTER: dict[str, type[Dialect]] = {dialect.name: dialect for dialect in (Attendee, Recall)}
+REGISTER: dict[str, type[Dialect]] = {dialect.name: dialect for dialect in (Attendee, Recall, Recall110, MeetingBaas)}
 
 
 def recognise(wire: str | bytes, side: Side = Side.OURS) -> Dialect | None:

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 from audiotap.audio import rms
 from audiotap.dialects import REGISTER, recognise
 from audiotap.dialects.base import Dialect, Side, participant_track
-from audiotap.errors import UsageError, WireError
+from audiotap.errors import UnspokenError, UsageError, WireError
 from audiotap.events import (
     MIXED,
     SPOKEN,
@@ -131,10 +131,14 @@ class Link:
         self.early.malformed, self.early.unknown = handed.malformed, handed.unknown
 
     async def send(self, event: Event) -> bool:
-        """Say an event; False when the connection is gone."""
+        """Say an event; False when the connection is gone, or is none for that."""
         if self.dialect is None:
             return False
-        for wire in self.dialect.encode(event):
+        try:
+            wires = self.dialect.encode(event)
+        except UnspokenError:
+            return False
+        for wire in wires:
             if not await self._peer.send(wire):
                 return False
         return True
@@ -182,6 +186,12 @@ class Live:
     def speaks(self) -> bool:
         """Whether it can be spoken to right now."""
         return Speak in self.dialect.knows and bool(self.links)
+
+    @property
+    def rates(self) -> tuple[int, ...]:
+        """Rates at which it can be spoken to; a connection may know better than the dialect."""
+        dialect = self.links[-1].dialect if self.links else None
+        return self.dialect.rates if dialect is None else dialect.rates
 
     @property
     def nameless(self) -> frozenset[str]:
@@ -537,8 +547,7 @@ class Tap:
         link.early.malformed += 1
         if not link.told_strange:
             link.told_strange = True
-            names = " or ".join(name.capitalize() for name in REGISTER)
-            self._tell(Odd(f"a message that is not of {names}; ignored, until one is"))
+            self._tell(Odd("a message that is of no provider known here; ignored, until one is"))
 
     def _malformed(self, link: Link, reason: str) -> None:
         """Count a malformed message where its session is known, else for the connection's first one."""
@@ -610,8 +619,12 @@ class Tap:
     def mouth(self, live: Live) -> Mouth:
         """A session's mouth; its rate is the one the bot was heard at, where that may be spoken too."""
         if live.mouth is None:
-            heard = [t.rate for t in live.session.tracks.values() if t.rate in live.dialect.rates]
-            rate = heard[0] if heard else DEFAULT_SPEAKING_RATE
+            rates = live.rates
+            heard = [track.rate for track in live.session.tracks.values() if track.rate in rates]
+            usual = (
+                DEFAULT_SPEAKING_RATE if DEFAULT_SPEAKING_RATE in rates else next(iter(rates), DEFAULT_SPEAKING_RATE)
+            )
+            rate = heard[0] if heard else usual
             live.mouth = Mouth(
                 rate, lambda chunk: self._say(live, Speak(chunk)), lambda b: self._spoken(live, b), next(self._leads)
             )

@@ -48,7 +48,7 @@ class Line:
         self._settled = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
-    async def send(self, wire: str) -> bool:
+    async def send(self, wire: str | bytes) -> bool:
         """Send a message if there is a connection; the first one makes the bot dial, and is dropped."""
         self._start()
         if self._connection is None:
