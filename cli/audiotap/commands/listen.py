@@ -239,6 +239,7 @@ def prepared(
         raise UsageError("--tunnel has a URL of its own", "leave --public-url out, or --tunnel")
     exposed = bool(public_url) or tunnel is not None or not is_loopback(host)
     recall = _recall_secrets(recall_secret_file)
+    twilio = tuple(settings.twilio_tokens().replace(",", " ").split())
     config = Config(
         Policy(out, format.value, durable, max_disk),
         host,
@@ -263,10 +264,12 @@ def prepared(
             max_tracks,
         ),
         Rules(
-            _secret(secret, unwanted=no_secret, needed=exposed or bool(recall)),
+            _secret(secret, unwanted=no_secret, needed=exposed or bool(recall or twilio)),
             recall,
             tuple(allow_origin or ()),
             settings.state_folder() / "replays" if recall else None,
+            twilio,
+            public_url,
         ),
         public_url,
         exposed,

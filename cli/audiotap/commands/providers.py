@@ -12,6 +12,14 @@ class Provider(StrEnum):
     RECALL = "recall"
 
 
+class Ordered(StrEnum):
+    """Who can be told to dial us."""
+
+    ATTENDEE = "attendee"
+    RECALL = "recall"
+    TWILIO = "twilio"
+
+
 class Simulated(StrEnum):
     """Whose bot is simulated: whatever can be recorded."""
 
@@ -19,3 +27,4 @@ class Simulated(StrEnum):
     RECALL = "recall"
     RECALL110 = "recall110"
     MEETINGBAAS = "meetingbaas"
+    TWILIO = "twilio"

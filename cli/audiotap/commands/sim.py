@@ -113,7 +113,7 @@ def bot(
         provider=provider.value,
         url=url,
         id=id,
-        voices=sim.voices(file, name or [], mute or [], rate),
+        voices=sim.voices(provider, file, name or [], mute or [], rate),
         rate=rate,
         chunk=None if chunk is None else chunk / 1000,
         mixed=mixed,

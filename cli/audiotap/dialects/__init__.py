@@ -7,8 +7,11 @@ from audiotap.dialects.base import Dialect, Side
 from audiotap.dialects.meetingbaas import MeetingBaas
 from audiotap.dialects.recall import Recall
 from audiotap.dialects.recall110 import Recall110
+from audiotap.dialects.twilio import Twilio
 
-REGISTER: dict[str, type[Dialect]] = {dialect.name: dialect for dialect in (Attendee, Recall, Recall110, MeetingBaas)}
+REGISTER: dict[str, type[Dialect]] = {
+    dialect.name: dialect for dialect in (Attendee, Recall, Recall110, MeetingBaas, Twilio)
+}
 
 
 def recognise(wire: str | bytes, side: Side = Side.OURS) -> Dialect | None:

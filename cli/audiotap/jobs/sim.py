@@ -49,8 +49,16 @@ def streams(provider: str, *, mixed: bool, separate: bool) -> tuple[bool, bool]:
     return sent
 
 
-def voices(files: Sequence[Path], names: Sequence[str], mutes: Sequence[str], rate: int) -> tuple[Voice, ...]:
-    """The participants. Recall's ids are numbers and Attendee takes any, so 100, 101, … serve both."""
+def voices(
+    provider: str, files: Sequence[Path], names: Sequence[str], mutes: Sequence[str], rate: int
+) -> tuple[Voice, ...]:
+    """The participants. Recall's ids are numbers and others take any, so 100, 101, … serve all.
+
+    UsageError for more of them than a provider has tracks, where these have names of their own.
+    """
+    ids = MANNERS[provider].tracks or [str(FIRST_ID + n) for n in range(len(files))]
+    if len(files) > len(ids):
+        raise UsageError(f"{provider} has {len(ids)} participants only", f"give {len(ids)} files: {', '.join(ids)}")
     called = [names[n] if n < len(names) else path.stem for n, path in enumerate(files)]
     muted: dict[str, list[tuple[float, float]]] = {}
     for text in mutes:
@@ -59,7 +67,7 @@ def voices(files: Sequence[Path], names: Sequence[str], mutes: Sequence[str], ra
             raise UsageError(f"--mute {text}: nobody is called {who}", f"there are: {', '.join(called)}")
         muted.setdefault(who, []).append(times)
     return tuple(
-        Voice(str(FIRST_ID + n), who, read_all(path, rate), tuple(muted.get(who, ())))
+        Voice(ids[n], who, read_all(path, rate), tuple(muted.get(who, ())))
         for n, (path, who) in enumerate(zip(files, called, strict=True))
     )
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
-from audiotap.audio import rms
+from audiotap.audio import Chunk, rms
 from audiotap.dialects import REGISTER, recognise
 from audiotap.dialects.base import Dialect, Side, participant_track
 from audiotap.errors import UnspokenError, UsageError, WireError
@@ -17,11 +17,13 @@ from audiotap.events import (
     SPOKEN,
     Event,
     Heard,
+    Mark,
     Occurred,
     Pause,
     SessionStatus,
     Speak,
     Status,
+    Stop,
     TrackStatus,
     Unknown,
 )
@@ -159,6 +161,7 @@ class Live:
         self.bringers: dict[str, Link] = {}
         self.oddities = Oddities()
         self.mouth: Mouth | None = None
+        self.marks = 0
         self.lingering: asyncio.TimerHandle | None = None
         self.waiting: asyncio.TimerHandle | None = None
         self.dirty = False
@@ -626,7 +629,7 @@ class Tap:
             )
             rate = heard[0] if heard else usual
             live.mouth = Mouth(
-                rate, lambda chunk: self._say(live, Speak(chunk)), lambda b: self._spoken(live, b), next(self._leads)
+                rate, lambda chunk: self._speak(live, chunk), lambda b: self._spoken(live, b), next(self._leads)
             )
         return live.mouth
 
@@ -639,6 +642,11 @@ class Tap:
             )
         self.mouth(live).pause(pause.seconds)
         return Pause in live.dialect.knows and await self._say(live, pause)
+
+    async def stop(self, live: Live) -> tuple[float, bool]:
+        """Drop our queue and have the bot drop what it was sent; seconds dropped here, and whether it was told."""
+        dropped = self.mouth(live).stop()
+        return dropped, Stop in live.dialect.knows and await self._say(live, Stop())
 
     async def hush(self, live: Live, seconds: float) -> bool:
         """Have the bot hold what it was sent, and not our queue; whether it was told."""
@@ -654,6 +662,15 @@ class Tap:
         """How everything stands."""
         sessions = tuple(_status(live) for live in self.sessions.values())
         return Status(self.url, sessions, self.address, self.refused)
+
+    async def _speak(self, live: Live, chunk: Chunk) -> bool:
+        """Say speech, and mark its end where the bot can tell when it has played it."""
+        if not await self._say(live, Speak(chunk)):
+            return False
+        if Mark in live.dialect.knows and live.mouth is not None and not live.mouth.queued:
+            live.marks += 1
+            await self._say(live, Mark(str(live.marks)))
+        return True
 
     async def _say(self, live: Live, event: Event) -> bool:
         """Say something through the session's newest connection that still takes it."""

@@ -9,9 +9,11 @@ from collections.abc import Callable
 
 import msgspec
 
+from audiotap.audio import from_ulaw, to_ulaw
 from audiotap.dialects.bare import HELLO
 from audiotap.dialects.recall import RATE as RECALL_RATE
 from audiotap.dialects.recall110 import RATE as RECALL110_RATE
+from audiotap.dialects.twilio import RATE as TWILIO_RATE
 from audiotap.events import Event, Occurred
 from audiotap.net.sim.line import Retry
 
@@ -29,8 +31,10 @@ class Manners(msgspec.Struct, frozen=True):
     """A vendor's bots. The first of `rates` is the usual one; `chunk` is in seconds.
 
     `mixed` and `separate` are what can be had, `either` that it is only one of them. `eager` bots dial when the call
-    begins, others at the first audio. `each` gives participants connections of their own, without being asked.
-    `opens` is what every connection begins with. `dated` times are those of a wall's clock; others begin with the call.
+    begins, others at the first audio. `each` gives participants connections of their own, without being asked. `tracks`
+    are the only participants that there are. `opens` is what every connection begins with, `ends` what it ends with,
+    and `marked` the answer to a mark. `dated` times are those of a wall's clock; others begin with the call. `conveys`
+    is what the wire makes of samples.
     """
 
     retry: Retry
@@ -43,7 +47,11 @@ class Manners(msgspec.Struct, frozen=True):
     each: bool = False
     named: bool = True
     dated: bool = False
+    tracks: tuple[str, ...] = ()
     opens: Callable[[Opening], list[Event]] = lambda _: []
+    ends: Callable[[str], list[Event]] = lambda _: []
+    marked: Callable[[str, str], Event] = lambda session, name: Occurred(session, name, {})
+    conveys: Callable[[bytes], bytes] = bytes
 
     def streams(self, *, mixed: bool, separate: bool) -> tuple[bool, bool]:
         """What is sent when so much is wanted."""
@@ -67,6 +75,33 @@ def _meetingbaas(opening: Opening) -> list[Event]:
     return [Occurred(opening.id, HELLO, data)]
 
 
+def _twilio(opening: Opening) -> list[Event]:
+    start = {
+        "accountSid": "AC" + "0" * 32,
+        "streamSid": opening.id,
+        "callSid": _call(opening.id),
+        "tracks": ["inbound", "outbound"],
+        "mediaFormat": {"encoding": "audio/x-mulaw", "sampleRate": opening.rate, "channels": 1},
+        "customParameters": {},
+    }
+    data = {"event": "start", "sequenceNumber": "1", "start": start, "streamSid": opening.id}
+    return [Occurred(opening.id, "start", data, bot=_call(opening.id))]
+
+
+def _twilio_stop(stream: str) -> list[Event]:
+    stop = {"accountSid": "AC" + "0" * 32, "callSid": _call(stream)}
+    return [Occurred(stream, "stop", {"event": "stop", "stop": stop, "streamSid": stream})]
+
+
+def _twilio_mark(stream: str, name: str) -> Event:
+    return Occurred(stream, "mark", {"event": "mark", "streamSid": stream, "mark": {"name": name}})
+
+
+def _call(stream: str) -> str:
+    """The call of a stream."""
+    return f"CA-{stream}"
+
+
 MANNERS = {
     "attendee": Manners(Retry(0.01, 10.0, 30), 0.01, (16000, 8000, 24000), eager=False, named=False, dated=True),
     "recall": Manners(Retry(3.0, 3.0, 30), 0.2, (RECALL_RATE,)),
@@ -75,5 +110,17 @@ MANNERS = {
     ),
     "meetingbaas": Manners(
         Retry(1.0, 2.0, 30), 0.1, (24000, 16000, 32000, 48000), separate=False, named=False, opens=_meetingbaas
+    ),
+    "twilio": Manners(
+        Retry(0.0, 0.0, 1, again=False),
+        0.02,
+        (TWILIO_RATE,),
+        mixed=False,
+        named=False,
+        tracks=("inbound", "outbound"),
+        opens=_twilio,
+        ends=_twilio_stop,
+        marked=_twilio_mark,
+        conveys=lambda pcm: from_ulaw(to_ulaw(pcm)),
     ),
 }

@@ -29,6 +29,8 @@ class Played(msgspec.Struct, frozen=True):
 
     at: float
     chunk: Chunk
+    mark: str | None = None
+    """It is no sound, but the place up to which somebody wants to know that all was heard."""
 
 
 class Loudspeaker:
@@ -38,7 +40,7 @@ class Loudspeaker:
         self.lost = 0.0
         self.unplayable = 0
         self._rates = rates
-        self._queue: deque[Chunk] = deque()
+        self._queue: deque[Chunk | str] = deque()
         self._ends_at = -math.inf
 
     def add(self, chunk: Chunk, _: float) -> None:
@@ -51,20 +53,34 @@ class Loudspeaker:
     def pause(self, pause: Pause, now: float) -> None:
         """There is no pause."""
 
+    def mark(self, name: str) -> None:
+        """Tell when all that came before was heard, or dropped."""
+        self._queue.append(name)
+
+    def clear(self, now: float) -> None:
+        """Drop what was not heard yet, but for what was asked to be told."""
+        self.lost += max(0.0, self._ends_at - now) + sum(one.seconds for one in self._queue if isinstance(one, Chunk))
+        self._queue = deque(one for one in self._queue if isinstance(one, str))
+        self._ends_at = now
+
     def poll(self, now: float) -> tuple[Played | None, float | None]:
         """The message that is played next and when it's heard, or when to ask again."""
         if not self._queue:
             return None, None
-        if now < self._ends_at - EARLY:
-            return None, self._ends_at - EARLY
+        marked = isinstance(self._queue[0], str)
+        due = self._ends_at if marked else self._ends_at - EARLY
+        if now < due:
+            return None, due
         chunk = self._queue.popleft()
+        if isinstance(chunk, str):
+            return Played(now, Chunk(b"", self._rates[0]), chunk), None
         at = max(now, self._ends_at)
         self._ends_at = at + chunk.seconds
         return Played(at, chunk), None
 
     def finish(self) -> None:
         """The bot leaves: what waits was never heard."""
-        self.lost += sum(chunk.seconds for chunk in self._queue)
+        self.lost += sum(one.seconds for one in self._queue if isinstance(one, Chunk))
         self._queue.clear()
 
 
@@ -102,6 +118,12 @@ class Playback:
         while len(self._residue) >= size:
             self._queue.append(Chunk(self._residue[:size], chunk.rate))
             self._residue = self._residue[size:]
+
+    def mark(self, name: str) -> None:
+        """There is none."""
+
+    def clear(self, now: float) -> None:
+        """There is no way to take anything back."""
 
     def pause(self, pause: Pause, now: float) -> None:
         """The fork's pause: pieces that were not handed over wait; the last word wins."""

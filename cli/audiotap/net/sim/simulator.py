@@ -20,7 +20,7 @@ from audiotap.dialects.attendee import Attendee
 from audiotap.dialects.base import Dialect, Side, Wire
 from audiotap.dialects.recall import Recall, participant, timestamp
 from audiotap.errors import NobodyError, WireError
-from audiotap.events import MIXED, Event, Heard, Occurred, Pause, Speak
+from audiotap.events import MIXED, Event, Heard, Mark, Occurred, Pause, Speak, Stop
 from audiotap.naming import safe_name
 from audiotap.net.sim.line import Line, Retry
 from audiotap.net.sim.manners import MANNERS, Opening
@@ -166,6 +166,9 @@ class SimulatedBot:
         self.outcome.seconds = number * self._samples / self._script.rate
         for voice in self._script.voices:
             await self._occur("participant_events.leave", voice, self.outcome.seconds)
+        for key in list(self._lines):
+            for said in self._manners.ends(self._script.id):
+                await self._put(key, said)
 
     def _total(self) -> int | None:
         """Samples of the whole call; None is for ever."""
@@ -204,6 +207,7 @@ class SimulatedBot:
         return pcm + bytes(size - len(pcm))
 
     async def _send(self, track: str, name: str | None, pcm: bytes, start: int, at: float) -> None:
+        pcm = self._manners.conveys(pcm)
         told = name if self._script.names or self._manners.named else None
         base = self._began if self._manners.dated else 0.0
         sequence = None
@@ -327,6 +331,10 @@ class SimulatedBot:
         match event:
             case Speak(chunk):
                 self._playback.add(chunk, now)
+            case Stop():
+                self._playback.clear(now)
+            case Mark(name):
+                self._playback.mark(name)
             case Pause(seconds):
                 self.outcome.pauses.append((round(now - self._clock, 3), seconds))
                 self._playback.pause(event, now)
@@ -337,11 +345,19 @@ class SimulatedBot:
         loop = asyncio.get_running_loop()
         while True:
             played, ask_at = self._playback.poll(loop.time())
+            if played is not None and played.mark is not None:
+                await self._answer(played.mark)
+                continue
             if played is not None:
                 self._hear(played)
                 continue
             self._arrived.clear()
             await wait_for(self._arrived, None if ask_at is None else max(0.0, ask_at - loop.time()))
+
+    async def _answer(self, mark: str) -> None:
+        """Tell over every connection that all up to a mark was heard."""
+        for key in list(self._lines):
+            await self._put(key, self._manners.marked(self._script.id, mark))
 
     def _hear(self, played: Played) -> None:
         at = played.at - self._clock
