@@ -146,6 +146,18 @@ def twilio_says(draw: st.DrawFn) -> list[Event]:
     return [first, *draw(st.lists(st.one_of(heard, pressed, strange), max_size=4))]
 
 
+@st.composite
+def meetstream_says(draw: st.DrawFn) -> list[Event]:
+    """MeetStream names who speaks in every frame, and tells no times."""
+    bot = draw(texts)
+    ready = Occurred(bot, "ready", {"type": "ready", "bot_id": bot, "message": draw(texts)})
+    chunks = st.builds(Chunk, pcm, st.just(48000))
+    speakers = st.builds(participant_track, texts)
+    heard = st.builds(Heard, st.just(bot), speakers, chunks, st.none(), st.none() | texts)
+    strange = kinds.map(lambda kind: Unknown(kind, json.dumps({"type": kind, "bot_id": bot}), bot))
+    return [ready, *draw(st.lists(st.one_of(heard, strange), max_size=4))]
+
+
 SPOKEN_BY: dict[str, Spoken] = {
     "attendee": Spoken(alone(attendee_heard(), attendee_unknown()), st.one_of(speaks, pauses, interrupts)),
     "recall": Spoken(alone(recall_heard(), recall_occurred(), recall_unknown()), st.nothing()),
@@ -156,6 +168,9 @@ SPOKEN_BY: dict[str, Spoken] = {
         st.one_of(
             st.builds(Speak, st.builds(Chunk, companded, st.just(8000))), st.just(Stop()), st.builds(Mark, texts)
         ),
+    ),
+    "meetstream": Spoken(
+        meetstream_says(), st.one_of(st.builds(Speak, st.builds(Chunk, pcm, st.just(48000))), st.just(Stop()))
     ),
 }
 EVERY_EVENT: tuple[Event, ...] = (
@@ -229,7 +244,7 @@ def test_what_a_dialect_has_no_word_for_is_told(dialect: type[Dialect]) -> None:
 
 def test_hardly_anybody_has_a_word_for_stop() -> None:
     """Few bots can be told to drop what they have: that's why the queue is ours, and nobody pretends otherwise."""
-    assert {name for name, dialect in REGISTER.items() if Stop in dialect.knows} == {"twilio"}
+    assert {name for name, dialect in REGISTER.items() if Stop in dialect.knows} == {"twilio", "meetstream"}
     for dialect in REGISTER.values():
         unsaid: tuple[Event, ...] = (Stop(), Fault("code", "message"))
         for event in unsaid:

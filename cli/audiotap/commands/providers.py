@@ -28,3 +28,4 @@ class Simulated(StrEnum):
     RECALL110 = "recall110"
     MEETINGBAAS = "meetingbaas"
     TWILIO = "twilio"
+    MEETSTREAM = "meetstream"

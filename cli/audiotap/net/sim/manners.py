@@ -11,6 +11,8 @@ import msgspec
 
 from audiotap.audio import from_ulaw, to_ulaw
 from audiotap.dialects.bare import HELLO
+from audiotap.dialects.meetstream import RATE as MEETSTREAM_RATE
+from audiotap.dialects.meetstream import READY
 from audiotap.dialects.recall import RATE as RECALL_RATE
 from audiotap.dialects.recall110 import RATE as RECALL110_RATE
 from audiotap.dialects.twilio import RATE as TWILIO_RATE
@@ -32,9 +34,9 @@ class Manners(msgspec.Struct, frozen=True):
 
     `mixed` and `separate` are what can be had, `either` that it is only one of them. `eager` bots dial when the call
     begins, others at the first audio. `each` gives participants connections of their own, without being asked. `tracks`
-    are the only participants that there are. `opens` is what every connection begins with, `ends` what it ends with,
-    and `marked` the answer to a mark. `dated` times are those of a wall's clock; others begin with the call. `conveys`
-    is what the wire makes of samples.
+    are the only participants that there are. With `control` there is another connection, for commands. `opens` is what
+    every connection begins with, `ends` what it ends with, and `marked` the answer to a mark. `dated` times are those
+    of a wall's clock; others begin with the call. `conveys` is what the wire makes of samples.
     """
 
     retry: Retry
@@ -48,6 +50,7 @@ class Manners(msgspec.Struct, frozen=True):
     named: bool = True
     dated: bool = False
     tracks: tuple[str, ...] = ()
+    control: bool = False
     opens: Callable[[Opening], list[Event]] = lambda _: []
     ends: Callable[[str], list[Event]] = lambda _: []
     marked: Callable[[str, str], Event] = lambda session, name: Occurred(session, name, {})
@@ -97,6 +100,11 @@ def _twilio_mark(stream: str, name: str) -> Event:
     return Occurred(stream, "mark", {"event": "mark", "streamSid": stream, "mark": {"name": name}})
 
 
+def _meetstream(opening: Opening) -> list[Event]:
+    data = {"type": READY, "bot_id": opening.id, "message": "Ready to receive messages"}
+    return [Occurred(opening.id, READY, data)]
+
+
 def _call(stream: str) -> str:
     """The call of a stream."""
     return f"CA-{stream}"
@@ -123,4 +131,5 @@ MANNERS = {
         marked=_twilio_mark,
         conveys=lambda pcm: from_ulaw(to_ulaw(pcm)),
     ),
+    "meetstream": Manners(Retry(1.0, 2.0, 30), 0.1, (MEETSTREAM_RATE,), mixed=False, control=True, opens=_meetstream),
 }

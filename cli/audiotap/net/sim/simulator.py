@@ -29,6 +29,8 @@ from audiotap.net.tasks import wait_for
 from audiotap.text import without_path
 from audiotap.writing import WavWriter
 
+CONTROL = "control"
+"""The connection for commands, where there is one apart."""
 SPARSE = {"meet"}
 """Platforms on which a participant's all-zero chunks are left out."""
 
@@ -180,6 +182,8 @@ class SimulatedBot:
 
     async def _tick(self, number: int, at: float) -> None:
         """Send one chunk of every stream."""
+        if self._manners.control:
+            await self._open_line(CONTROL, at)
         start = number * self._samples
         heard: dict[str, bytes] = {}
         for voice in self._script.voices:
@@ -224,15 +228,19 @@ class SimulatedBot:
 
     async def _say(self, track: str, event: Event, at: float) -> bool:
         """Say something over a track's connection, after what every connection begins with; whether it was sent."""
-        line = self._line(track)
         key = self._key(track)
-        if self._opened.get(key, 0) != line.connections:
+        await self._open_line(key, at)
+        return await self._put(key, event)
+
+    async def _open_line(self, key: str, at: float) -> None:
+        """Say what every connection begins with, where that was not said."""
+        line = self._line(key)
+        if self._opened[key] != line.connections:
             self._dialects[key] = self._dialect()
             self._opened[key] = line.connections
             opening = Opening(self._script.id, self._script.rate, at, self._mixed)
             for said in self._manners.opens(opening):
                 await self._put(key, said)
-        return await self._put(key, event)
 
     async def _put(self, key: str, event: Event) -> bool:
         sent = True
@@ -267,8 +275,7 @@ class SimulatedBot:
     def _each(self) -> bool:
         return self._script.each or (self._manners.each and self._separate)
 
-    def _line(self, track: str) -> Line:
-        key = self._key(track)
+    def _line(self, key: str) -> Line:
         line = self._lines.get(key)
         if line is None:
             line = self._lines[key] = Line(self._script.url, self._retry, partial(self._receive, key), self._tell)
@@ -287,7 +294,10 @@ class SimulatedBot:
         if not self._manners.eager:
             return
         if self._mixed or not self._each:
-            await self._line(MIXED).settle()
+            await self._line(self._key(MIXED)).settle()
+        if self._manners.control:
+            await self._line(CONTROL).settle()
+            await self._open_line(CONTROL, 0.0)
         for voice in self._script.voices:
             await self._occur("participant_events.join", voice, 0.0)
 
@@ -299,7 +309,7 @@ class SimulatedBot:
         if not (self._manners.eager and self._separate and self._each):
             return
         if speaks:
-            await self._line(voice.id).settle()
+            await self._line(self._key(voice.id)).settle()
         elif voice.id in self._lines:
             await self._lines.pop(voice.id).close()
 
