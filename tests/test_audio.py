@@ -8,7 +8,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.signals import RATE, counting, pcm, spaced, speech, tone, values
 
-from audiotap.audio import FULL_SCALE, SILENCE_DB, Chunk, Level, Resampler, decibels, mix, mono, rms, roughness
+from audiotap.audio import (
+    FULL_SCALE,
+    SILENCE_DB,
+    Chunk,
+    Level,
+    Resampler,
+    decibels,
+    from_ulaw,
+    mix,
+    mono,
+    rms,
+    roughness,
+    to_ulaw,
+)
 
 samples16 = st.lists(st.integers(-32768, 32767), max_size=200)
 
@@ -106,3 +119,31 @@ def test_a_mix_is_the_sum_within_the_scale(tracks: list[list[int]]) -> None:
     """Tracks are added sample by sample; overs are clipped."""
     expected = [min(32767, max(-32768, sum(column))) for column in zip(*tracks, strict=True)]
     assert values(mix([pcm(track) for track in tracks])).tolist() == expected
+
+
+def test_ulaw_is_that_of_g711() -> None:
+    """The ends of the scale, both zeros and the steps between, as the recommendation has them."""
+    meant = {0x00: -32124, 0x0F: -16764, 0x10: -15996, 0x7E: -8, 0x7F: 0, 0x80: 32124, 0x8F: 16764, 0xFE: 8, 0xFF: 0}
+    told = np.frombuffer(from_ulaw(bytes(meant)), dtype="<i2")
+    assert dict(zip(meant, told.tolist(), strict=True)) == meant
+
+
+def test_ulaw_comes_back() -> None:
+    """Every byte is the code of its own value, but for the negative zero, which is none."""
+    codes = bytes(code for code in range(256) if code != 0x7F)
+    assert to_ulaw(from_ulaw(codes)) == codes
+
+
+def test_ulaw_is_the_nearest_there_is() -> None:
+    """A sample is coded as near as it can be, louder ones more coarsely; what is louder than the scale is clipped."""
+    samples = np.arange(-32768, 32768, dtype="<i2")
+    heard = np.frombuffer(from_ulaw(to_ulaw(samples.tobytes())), dtype="<i2").astype(int)
+    wanted = np.clip(samples.astype(int), -32635, 32635)
+    assert np.all(np.abs(heard - wanted) <= np.maximum(4, (np.abs(wanted) + 132) // 32))
+    assert np.all(np.diff(heard) >= 0)
+
+
+@given(st.binary(max_size=9))
+def test_half_a_sample_is_no_ulaw(odd: bytes) -> None:
+    """However many bytes there are: one code per whole sample."""
+    assert len(to_ulaw(odd)) == len(odd) // 2

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 SAMPLE_BYTES = 2
 FULL_SCALE = 32768
 SILENCE_DB = -120.0
+ULAW_BIAS, ULAW_CLIP = 132, 32635
 RATES = range(1000, 384_001)
 """Sample rates that are believed; anything else on a wire is malformed."""
 
@@ -85,6 +86,36 @@ def mono(frames: NDArray[Any]) -> bytes:
     mixed = frames.mean(axis=1) if frames.ndim == 2 else frames
     scaled = np.rint(np.asarray(mixed, dtype=np.float64) * FULL_SCALE)
     return bytes(np.clip(scaled, -FULL_SCALE, FULL_SCALE - 1).astype("<i2").tobytes())
+
+
+def _ulaw_values() -> NDArray[np.int16]:
+    """What each µ-law byte means."""
+    codes = ~np.arange(256, dtype=np.uint8)
+    magnitudes = ((((codes & 15).astype(np.int32) << 3) + ULAW_BIAS) << ((codes >> 4) & 7)) - ULAW_BIAS
+    return np.where(codes & 128, -magnitudes, magnitudes).astype(np.int16)
+
+
+def _ulaw_codes() -> NDArray[np.uint8]:
+    """The µ-law byte of each 16-bit sample, by its bits without sign."""
+    values = np.arange(65536, dtype=np.uint16).view(np.int16).astype(np.int32)
+    magnitudes = np.minimum(np.abs(values), ULAW_CLIP) + ULAW_BIAS
+    exponents = np.floor(np.log2(magnitudes)).astype(np.int32) - 7
+    mantissas = (magnitudes >> (exponents + 3)) & 15
+    codes: NDArray[np.uint8] = (~(np.where(values < 0, 128, 0) | exponents << 4 | mantissas) & 255).astype(np.uint8)
+    return codes
+
+
+_ULAW_VALUES, _ULAW_CODES = _ulaw_values(), _ulaw_codes()
+
+
+def from_ulaw(data: bytes) -> bytes:
+    """µ-law as S16LE. Source of both directions: ITU-T G.711."""
+    return bytes(_ULAW_VALUES[np.frombuffer(data, dtype=np.uint8)].astype("<i2").tobytes())
+
+
+def to_ulaw(pcm: bytes) -> bytes:
+    """S16LE as µ-law; half a sample at the end is left out."""
+    return bytes(_ULAW_CODES[np.frombuffer(pcm[: len(pcm) // SAMPLE_BYTES * SAMPLE_BYTES], dtype="<u2")].tobytes())
 
 
 class Resampler:

@@ -66,6 +66,12 @@ class Stop(msgspec.Struct, frozen=True, tag="stop"):
     """Drop what is queued."""
 
 
+class Mark(msgspec.Struct, frozen=True, tag="mark"):
+    """Tell by this name when all that was said before has been played."""
+
+    name: str
+
+
 class Fault(msgspec.Struct, frozen=True, tag="fault"):
     """The peer reports an error; after a fatal one it says nothing more."""
 
@@ -173,7 +179,7 @@ class Status(msgspec.Struct, frozen=True, tag="status"):
     refused: dict[str, int] = {}
 
 
-Event = Heard | Occurred | Speak | Pause | Stop | Fault | Unknown
+Event = Heard | Occurred | Speak | Pause | Stop | Mark | Fault | Unknown
 """What a provider's dialect may say."""
 
 ControlEvent = (

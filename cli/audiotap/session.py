@@ -48,12 +48,15 @@ class Timing(msgspec.Struct, frozen=True):
     """What a dialect promises about its times; all in seconds.
 
     `tolerance` is the most jitter that is not a gap. A session outlives its last connection by `linger` when the bot
-    closed it, and by `retries` when it was lost: so long the bot tries to come back.
+    closed it, and by `retries` when it was lost: so long the bot tries to come back. Where chunks bear no time, a
+    `steady` bot leaves out none of them: each follows the one before, however late it is, and only another connection
+    leaves a hole.
     """
 
     tolerance: float = 0.1
     linger: float = 30.0
     retries: float = 330.0
+    steady: bool = False
 
 
 class Placed(msgspec.Struct, frozen=True, gc=False):
@@ -363,6 +366,9 @@ class Session:
     def _untimed(self, track: Track, pcm: bytes, arrived: float) -> Piece:
         """Samples without a usable time lie where they arrived, evenly."""
         track.counts.untimed += 1
+        steady, track.rejoined = self.timing.steady and not track.rejoined, False
+        if steady and track.start is not None:
+            return Piece(pcm, track.expected, AT_ONCE, UNTIMED_TOLERANCE, UNTIMED_TOLERANCE)
         seconds = len(pcm) / SAMPLE_BYTES / track.rate
         elapsed = arrived - self._arrival - seconds if self._arrival is not None else 0.0
         return Piece(pcm, max(elapsed, track.expected), AT_ONCE, UNTIMED_TOLERANCE, UNTIMED_TOLERANCE)

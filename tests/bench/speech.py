@@ -88,7 +88,7 @@ class Speech(msgspec.Struct, frozen=True):
     def messages(self) -> list[bytes]:
         """How Attendee's bots are told each chunk."""
         dialect = Attendee(Side.OURS)
-        return [dialect.encode(Speak(Chunk(pcm, self.rate)))[0].encode() for pcm in self.pool()]
+        return [str(dialect.encode(Speak(Chunk(pcm, self.rate)))[0]).encode() for pcm in self.pool()]
 
     def wires(self) -> list[str]:
         """How the control socket is told several chunks at once, from each one on."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from audiotap.commands import settings
-from audiotap.commands.providers import Provider
+from audiotap.commands.providers import Ordered, Provider
 
 if TYPE_CHECKING:
     from audiotap.net.rest.base import Access
@@ -119,8 +119,12 @@ def leave(
 
 def url(
     provider: Annotated[
-        Provider | None,
-        typer.Option("--for", help="Print the JSON that makes this provider's bot dial us.", show_default=False),
+        Ordered | None,
+        typer.Option(
+            "--for",
+            help="Print the JSON that makes this provider's bot dial us, or Twilio's TwiML.",
+            show_default=False,
+        ),
     ] = None,
     url: PublicUrl = "",
     port: Port = None,
@@ -128,13 +132,15 @@ def url(
     rate: Rate = 16000,
     threshold: Threshold = None,
 ) -> None:
-    """Print where bots dial the running listener, or the JSON to paste into a request that creates a bot.
+    """Print where bots dial the running listener, or what to paste into an order for a bot or a call.
 
     Examples:
 
       audiotap url
 
       audiotap url --for attendee --public-url wss://YOUR-TUNNEL-HOST/
+
+      audiotap url --for twilio
     """
     from audiotap.jobs import bots
     from audiotap.net.rest.base import Streams

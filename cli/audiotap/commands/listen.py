@@ -239,6 +239,7 @@ def prepared(
         raise UsageError("--tunnel has a URL of its own", "leave --public-url out, or --tunnel")
     exposed = bool(public_url) or tunnel is not None or not is_loopback(host)
     recall = _recall_secrets(recall_secret_file)
+    twilio = tuple(settings.twilio_tokens().replace(",", " ").split())
     config = Config(
         Policy(out, format.value, durable, max_disk),
         host,
@@ -263,10 +264,12 @@ def prepared(
             max_tracks,
         ),
         Rules(
-            _secret(secret, unwanted=no_secret, needed=exposed or bool(recall)),
+            _secret(secret, unwanted=no_secret, needed=exposed or bool(recall or twilio)),
             recall,
             tuple(allow_origin or ()),
             settings.state_folder() / "replays" if recall else None,
+            twilio,
+            public_url,
         ),
         public_url,
         exposed,
@@ -279,7 +282,7 @@ def prepared(
 def listen(plan: Plan) -> None:
     """Take the websockets of any number of bots and record them.
 
-    Attendee and Recall bots are told apart by what they say. Every session becomes a folder with one WAV per track and
+    Bots are told apart by what they say, whose ever they are. Every session becomes a folder with one WAV per track and
     a manifest; Ctrl-C finishes all files.
 
     On 127.0.0.1 everybody is let in who can reach it; with another --host or a --public-url, only who knows the address

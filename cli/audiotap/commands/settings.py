@@ -73,6 +73,11 @@ def recall_secrets() -> str:
     return os.environ.get("AUDIOTAP_RECALL_SECRET", "")
 
 
+def twilio_tokens() -> str:
+    """The tokens with which Twilio signs, apart by spaces or commas."""
+    return os.environ.get("AUDIOTAP_TWILIO_TOKEN", "")
+
+
 def invocation() -> str:
     """How the user started us, for hints that can be pasted."""
     return os.environ.get("AUDIOTAP_INVOKED_AS", "audiotap")

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from audiotap.commands.agents import Vendor
-from audiotap.commands.providers import Provider
+from audiotap.commands.providers import Simulated
 from audiotap.errors import UsageError
 
 app = typer.Typer(help="Simulate bots and agents: no meeting and no account needed.", no_args_is_help=True)
@@ -39,19 +39,24 @@ def root() -> None:
 @app.command("bot")
 def bot(
     url: Annotated[str, typer.Option(help="The server to dial: ws://… or wss://…")] = "ws://127.0.0.1:8765",
-    provider: Annotated[Provider, typer.Option(help="Whose bot it is.")] = Provider.ATTENDEE,
+    provider: Annotated[Simulated, typer.Option(help="Whose bot it is.")] = Simulated.ATTENDEE,
     file: Annotated[
         list[Path] | None, typer.Option(help="What a participant says: any audio file; once per participant.")
     ] = None,
     name: Annotated[
         list[str] | None, typer.Option(help="Their names, in the same order (default: the files').")
     ] = None,
-    id: Annotated[str, typer.Option(help="The bot's (Attendee) or recording's (Recall) id.")] = "sim",
-    streams: Annotated[Streams, typer.Option(help="The mix, a stream per participant, or both.")] = Streams.BOTH,
-    rate: Annotated[int, typer.Option(help="Sample rate; Attendee takes 8000, 16000, 24000; Recall 16000.")] = 16000,
+    id: Annotated[str, typer.Option(help="The bot's id, or the recording's (Recall).")] = "sim",
+    streams: Annotated[
+        Streams, typer.Option(help="The mix, a stream per participant, or both, as far as the vendor has them.")
+    ] = Streams.BOTH,
+    rate: Annotated[
+        int | None,
+        typer.Option(help="Samples per second, out of the vendor's (default: its usual one).", show_default=False),
+    ] = None,
     chunk: Annotated[
         float | None,
-        typer.Option(help="Milliseconds per message (Attendee 10, Recall 200).", min=1, show_default=False),
+        typer.Option(help="Milliseconds per message (default: the vendor's).", min=1, show_default=False),
     ] = None,
     speed: Annotated[float, typer.Option(help="How much faster than real time.", min=0.01)] = 1.0,
     seconds: Annotated[
@@ -71,7 +76,7 @@ def bot(
     ] = None,
     retry: Annotated[
         float | None,
-        typer.Option(help="Seconds between tries to reconnect (Attendee 10, Recall 3).", min=0, show_default=False),
+        typer.Option(help="Seconds between tries to reconnect (default: the vendor's).", min=0, show_default=False),
     ] = None,
     platform: Annotated[Platform, typer.Option(help="Attendee: the meeting's platform.")] = Platform.MEET,
     names: Annotated[bool, typer.Option("--names", help="Attendee: send participant_name, as one fork does.")] = False,
@@ -100,16 +105,19 @@ def bot(
 
     if not file:
         raise UsageError("a bot needs something to hear", "name a file per participant: --file speech.wav")
-    sim.check_rate(provider, rate)
+    rate = sim.rate(provider, rate)
+    mixed, separate = sim.streams(
+        provider, mixed=streams is not Streams.SEPARATE, separate=streams is not Streams.MIXED
+    )
     script = Script(
         provider=provider.value,
         url=url,
         id=id,
-        voices=sim.voices(file, name or [], mute or [], rate),
+        voices=sim.voices(provider, file, name or [], mute or [], rate),
         rate=rate,
         chunk=None if chunk is None else chunk / 1000,
-        mixed=streams is not Streams.SEPARATE,
-        separate=streams is not Streams.MIXED,
+        mixed=mixed,
+        separate=separate,
         each=each,
         drops=sim.drops(drop or []),
         speed=speed,

@@ -4,9 +4,15 @@ from __future__ import annotations
 
 from audiotap.dialects.attendee import Attendee
 from audiotap.dialects.base import Dialect, Side
+from audiotap.dialects.meetingbaas import MeetingBaas
+from audiotap.dialects.meetstream import MeetStream
 from audiotap.dialects.recall import Recall
+from audiotap.dialects.recall110 import Recall110
+from audiotap.dialects.twilio import Twilio
 
-REGISTER: dict[str, type[Dialect]] = {dialect.name: dialect for dialect in (Attendee, Recall)}
+REGISTER: dict[str, type[Dialect]] = {
+    dialect.name: dialect for dialect in (Attendee, Recall, Recall110, MeetingBaas, Twilio, MeetStream)
+}
 
 
 def recognise(wire: str | bytes, side: Side = Side.OURS) -> Dialect | None:

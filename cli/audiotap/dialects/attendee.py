@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 import msgspec
 
 from audiotap.audio import RATES, Chunk
-from audiotap.dialects.base import Side, Text, lenient, participant_track, samples, track_participant, whole
+from audiotap.dialects.base import Side, Text, Wire, lenient, participant_track, samples, track_participant, whole
 from audiotap.errors import UnspokenError, WireError
 from audiotap.events import MIXED, Event, Heard, Pause, Speak, Unknown
 from audiotap.session import Timing
@@ -72,7 +72,7 @@ class Attendee:
 
     name: ClassVar[str] = "attendee"
     knows: ClassVar[frozenset[type]] = frozenset({Speak, Pause})
-    rates: ClassVar[tuple[int, ...]] = (8000, 16000, 24000)
+    rates: tuple[int, ...] = (8000, 16000, 24000)
     timing: ClassVar[Timing] = Timing(tolerance=0.1, linger=30.0, retries=330.0)
     spellings: ClassVar[tuple[str, ...]] = (PAUSE, PAUSE_PREFIXED, INTERRUPT)
 
@@ -87,7 +87,7 @@ class Attendee:
             return False
         return (envelope.trigger or envelope.event_type) is not None
 
-    def decode(self, wire: str | bytes) -> list[Event]:
+    def decode(self, wire: Wire) -> list[Event]:
         """The one event of a message. The first days' `event_type`/`event_data` read like `trigger`/`data`."""
         message = whole(_MESSAGE, wire)
         if message is not None and message.trigger in _HEARD:
@@ -106,7 +106,7 @@ class Attendee:
             return [_pause(trigger, lenient(_HOLD, body.decode()))]
         return [Unknown(trigger, str(wire), envelope.bot_id)]
 
-    def encode(self, event: Event) -> list[str]:
+    def encode(self, event: Event) -> list[Wire]:
         match event:
             case Heard():
                 return [_spell_heard(event)]

@@ -19,8 +19,12 @@ except ImportError:
     from base64 import b64decode  # type: ignore[assignment]
 
 T = TypeVar("T")
+Wire = str | bytes
+"""A message: text or binary."""
 MAX_TEXT = 8192
 """Characters of an id or a name: they are kept for as long as a session lives, and there may be thousands."""
+MAX_OCCURRENCE = 64 * 1024
+"""Characters of what a message without audio tells; one of a long transcript is a few thousand."""
 Text = Annotated[str, msgspec.Meta(max_length=MAX_TEXT)]
 _QUOTE = ord('"')
 _QUOTES = 2
@@ -46,8 +50,8 @@ class Dialect(Protocol):
     name: ClassVar[str]
     knows: ClassVar[frozenset[type]]
     """The events that `encode` has words for on OUR side."""
-    rates: ClassVar[tuple[int, ...]]
-    """Rates at which it can be spoken to; empty when it cannot."""
+    rates: tuple[int, ...]
+    """Rates at which it can be spoken to; empty when it cannot. One connection may have fewer than all do."""
     timing: ClassVar[Timing]
     spellings: ClassVar[tuple[str, ...]]
     """The words it has for a pause, the usual one first."""
@@ -58,14 +62,18 @@ class Dialect(Protocol):
     def claims(wire: str) -> bool:
         """Whether a connection's first message is of this dialect."""
 
-    def decode(self, wire: str | bytes) -> list[Event]:
-        """What a wire message says. WireError if it is malformed; never any other exception."""
+    def decode(self, wire: Wire) -> list[Event]:
+        """What a wire message says. WireError if it is malformed; never any other exception.
 
-    def encode(self, event: Event) -> list[str]:
+        Whatever tells a connection something for all that follows is an event of the session: who records the session
+        has to read it.
+        """
+
+    def encode(self, event: Event) -> list[Wire]:
         """The wire messages that say an event. UnspokenError if the dialect has no word for it."""
 
 
-def lenient(decoder: msgspec.json.Decoder[T], wire: str | bytes) -> T:
+def lenient(decoder: msgspec.json.Decoder[T], wire: Wire) -> T:
     """Decode JSON by a typed decoder; everything that can be wrong with it is a WireError that says what and where."""
     if isinstance(wire, bytes):
         raise WireError(f"a binary message of {len(wire)} bytes where text is spoken")
@@ -78,7 +86,7 @@ def lenient(decoder: msgspec.json.Decoder[T], wire: str | bytes) -> T:
         raise WireError(str(error)) from error
 
 
-def whole(decoder: msgspec.json.Decoder[T], wire: str | bytes) -> T | None:
+def whole(decoder: msgspec.json.Decoder[T], wire: Wire) -> T | None:
     """What a message of one certain kind says; None if it is of another kind, or malformed in any way."""
     if isinstance(wire, bytes):
         return None

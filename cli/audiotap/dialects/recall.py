@@ -13,14 +13,22 @@ from typing import Any, ClassVar
 import msgspec
 
 from audiotap.audio import Chunk
-from audiotap.dialects.base import Side, Text, lenient, participant_track, samples, track_participant, whole
+from audiotap.dialects.base import (
+    MAX_OCCURRENCE,
+    Side,
+    Text,
+    Wire,
+    lenient,
+    participant_track,
+    samples,
+    track_participant,
+    whole,
+)
 from audiotap.errors import UnspokenError, WireError
 from audiotap.events import MIXED, Event, Heard, Occurred, Unknown
 from audiotap.session import Timing
 
 RATE = 16000
-MAX_OCCURRENCE = 64 * 1024
-"""Characters of what a message without audio tells; one of a long transcript is a few thousand."""
 HEARD_MIXED = "audio_mixed_raw.data"
 HEARD_SEPARATE = "audio_separate_raw.data"
 _AUDIO_KINDS = {HEARD_MIXED, HEARD_SEPARATE}
@@ -95,7 +103,7 @@ class Recall:
 
     name: ClassVar[str] = "recall"
     knows: ClassVar[frozenset[type]] = frozenset()
-    rates: ClassVar[tuple[int, ...]] = ()
+    rates: tuple[int, ...] = ()
     timing: ClassVar[Timing] = Timing(tolerance=0.05, linger=300.0, retries=300.0)
     spellings: ClassVar[tuple[str, ...]] = ()
 
@@ -111,7 +119,7 @@ class Recall:
             return False
         return True
 
-    def decode(self, wire: str | bytes) -> list[Event]:
+    def decode(self, wire: Wire) -> list[Event]:
         """The one event of a message. The artifact's key (`audio_mixed`, `audio_mixed_raw`, …) is not depended on."""
         message = whole(_MESSAGE, wire)
         if message is not None and message.event in _AUDIO_KINDS:
@@ -126,7 +134,7 @@ class Recall:
             return [_occurred(envelope.event, lenient(_PAYLOAD, body))]
         return [Unknown(envelope.event, str(wire), _recording(body))]
 
-    def encode(self, event: Event) -> list[str]:
+    def encode(self, event: Event) -> list[Wire]:
         match event:
             case Heard():
                 return [self._spell_heard(event)]
@@ -139,22 +147,23 @@ class Recall:
                     f"Recall has no word for {type(event).__name__}: it speaks through its REST API only"
                 )
 
-    def timestamp(self, at: float) -> dict[str, Any]:
-        """Recall's form of a time that is `at` seconds after the recording began."""
-        absolute = datetime.fromtimestamp(self.began, UTC) + timedelta(seconds=at)
-        return {
-            "relative": at,
-            "absolute": absolute.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
-        }
-
     def _spell_heard(self, heard: Heard) -> str:
         data: dict[str, Any] = {"buffer": heard.chunk.pcm}
         if heard.at is not None:
-            data["timestamp"] = self.timestamp(heard.at)
+            data["timestamp"] = timestamp(self.began, heard.at)
         if heard.track == MIXED:
             return _spell(HEARD_MIXED, heard.session, heard.bot, data, "audio_mixed")
         data["participant"] = participant(heard.track, heard.name)
         return _spell(HEARD_SEPARATE, heard.session, heard.bot, data, "audio_separate")
+
+
+def timestamp(began: float, at: float) -> dict[str, Any]:
+    """Recall's form of a time that is `at` seconds after the recording began."""
+    absolute = datetime.fromtimestamp(began, UTC) + timedelta(seconds=at)
+    return {
+        "relative": at,
+        "absolute": absolute.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+    }
 
 
 def participant(track: str, name: str | None) -> dict[str, Any]:

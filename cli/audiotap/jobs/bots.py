@@ -6,10 +6,12 @@ import re
 from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any, TypeVar
+from xml.sax.saxutils import quoteattr
 
 import msgspec
 import typer
 
+from audiotap.dialects.twilio import Twilio
 from audiotap.errors import InterruptedRunError, UsageError
 from audiotap.jobs.output import emit, talk
 from audiotap.jobs.running import Signals, run
@@ -22,6 +24,13 @@ from audiotap.net.tasks import first_of
 from audiotap.text import printable
 
 T = TypeVar("T")
+TWIML = """<?xml version="1.0" encoding="UTF-8"?>
+<Response>
+  <Connect>
+    <Stream url={url} />
+  </Connect>
+</Response>"""
+"""What a number or a call is to be answered with, so that both sides can speak."""
 PROVIDERS: dict[str, type[Rest]] = {"attendee": AttendeeRest, "recall": RecallRest}
 
 
@@ -64,6 +73,9 @@ def show_url(provider: str, streams: Streams, folder: Path, port: int | None) ->
     streams = run(_addressed(streams, folder, port))
     if not provider:
         typer.echo(streams.url)
+        return
+    if provider == Twilio.name:
+        typer.echo(TWIML.format(url=quoteattr(streams.url)))
         return
     part = msgspec.json.encode(PROVIDERS[provider].subscription(streams))
     typer.echo(msgspec.json.format(part, indent=2).decode())

@@ -7,18 +7,16 @@ from pathlib import Path
 
 import msgspec
 
-from audiotap.dialects.attendee import Attendee
-from audiotap.dialects.recall import RATE
 from audiotap.errors import Exit, UsageError
 from audiotap.jobs.output import emit, talk
 from audiotap.jobs.running import Signals, run
 from audiotap.net.peer import check_url
 from audiotap.net.sim.line import Retry
-from audiotap.net.sim.simulator import RETRIES, Outcome, Script, SimulatedBot, Voice
+from audiotap.net.sim.manners import MANNERS
+from audiotap.net.sim.simulator import Outcome, Script, SimulatedBot, Voice
 from audiotap.reading import read_all
 from audiotap.text import without_path
 
-RATES = {"attendee": Attendee.rates, "recall": (RATE,)}
 FIRST_ID = 100
 
 
@@ -34,15 +32,33 @@ def bot(script: Script, *, json: bool) -> Exit:
     return Exit.FAILED if outcome.gave_up else Exit.OK
 
 
-def check_rate(provider: str, rate: int) -> None:
-    """UsageError for a rate at which that provider's bots send nothing."""
-    if rate not in RATES[provider]:
-        known = ", ".join(map(str, RATES[provider]))
-        raise UsageError(f"{provider} sends no {rate} Hz", f"choose --rate out of {known}")
+def rate(provider: str, wanted: int | None) -> int:
+    """The rate at which a bot sends. UsageError for one at which that provider's bots send nothing."""
+    rates = MANNERS[provider].rates
+    if wanted is not None and wanted not in rates:
+        raise UsageError(f"{provider} sends no {wanted} Hz", f"choose --rate out of {', '.join(map(str, rates))}")
+    return wanted or rates[0]
 
 
-def voices(files: Sequence[Path], names: Sequence[str], mutes: Sequence[str], rate: int) -> tuple[Voice, ...]:
-    """The participants. Recall's ids are numbers and Attendee takes any, so 100, 101, … serve both."""
+def streams(provider: str, *, mixed: bool, separate: bool) -> tuple[bool, bool]:
+    """Whether the mix and whether participants are sent. UsageError where that provider's bots send none of it."""
+    sent = MANNERS[provider].streams(mixed=mixed, separate=separate)
+    if not any(sent):
+        other = "separate" if mixed else "mixed"
+        raise UsageError(f"{provider} sends no such stream", f"leave --streams out, or choose {other}")
+    return sent
+
+
+def voices(
+    provider: str, files: Sequence[Path], names: Sequence[str], mutes: Sequence[str], rate: int
+) -> tuple[Voice, ...]:
+    """The participants. Recall's ids are numbers and others take any, so 100, 101, … serve all.
+
+    UsageError for more of them than a provider has tracks, where these have names of their own.
+    """
+    ids = MANNERS[provider].tracks or [str(FIRST_ID + n) for n in range(len(files))]
+    if len(files) > len(ids):
+        raise UsageError(f"{provider} has {len(ids)} participants only", f"give {len(ids)} files: {', '.join(ids)}")
     called = [names[n] if n < len(names) else path.stem for n, path in enumerate(files)]
     muted: dict[str, list[tuple[float, float]]] = {}
     for text in mutes:
@@ -51,7 +67,7 @@ def voices(files: Sequence[Path], names: Sequence[str], mutes: Sequence[str], ra
             raise UsageError(f"--mute {text}: nobody is called {who}", f"there are: {', '.join(called)}")
         muted.setdefault(who, []).append(times)
     return tuple(
-        Voice(str(FIRST_ID + n), who, read_all(path, rate), tuple(muted.get(who, ())))
+        Voice(ids[n], who, read_all(path, rate), tuple(muted.get(who, ())))
         for n, (path, who) in enumerate(zip(files, called, strict=True))
     )
 
@@ -65,7 +81,8 @@ def retry(provider: str, delay: float | None) -> Retry | None:
     """The vendor's way to reconnect with another delay; None where the vendor's own is meant."""
     if delay is None:
         return None
-    return msgspec.structs.replace(RETRIES[provider], delay=delay, first=min(RETRIES[provider].first, delay))
+    usual = MANNERS[provider].retry
+    return msgspec.structs.replace(usual, delay=delay, first=min(usual.first, delay))
 
 
 async def _run(script: Script) -> Outcome:

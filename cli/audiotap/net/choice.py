@@ -40,6 +40,6 @@ def _speechless(one: SessionStatus) -> NobodyError:
     if not _has_words(one):
         return NobodyError(
             f"{one.provider.capitalize()} bots cannot be spoken to over their websocket ({one.session})",
-            "over REST they can: add --provider recall to the command",
+            "over REST they can: add --provider recall to the command" if one.provider.startswith("recall") else "",
         )
     return NobodyError(f"bot {one.session} has no connection right now", "it will be back: add --wait SECONDS")

@@ -132,8 +132,8 @@ class Peer:
         """Bytes that are kept of a message that has not ended."""
         return self._weight
 
-    async def send(self, wire: str) -> bool:
-        """Say a text message; waits while the peer takes nothing. False when the connection is over."""
+    async def send(self, wire: str | bytes) -> bool:
+        """Say a message; waits while the peer takes nothing. False when the connection is over."""
         if not self.open:
             return False
         self._put(_frame(wire).serialize(mask=False))

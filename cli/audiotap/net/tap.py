@@ -8,20 +8,22 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
-from audiotap.audio import rms
+from audiotap.audio import Chunk, rms
 from audiotap.dialects import REGISTER, recognise
 from audiotap.dialects.base import Dialect, Side, participant_track
-from audiotap.errors import UsageError, WireError
+from audiotap.errors import UnspokenError, UsageError, WireError
 from audiotap.events import (
     MIXED,
     SPOKEN,
     Event,
     Heard,
+    Mark,
     Occurred,
     Pause,
     SessionStatus,
     Speak,
     Status,
+    Stop,
     TrackStatus,
     Unknown,
 )
@@ -131,10 +133,14 @@ class Link:
         self.early.malformed, self.early.unknown = handed.malformed, handed.unknown
 
     async def send(self, event: Event) -> bool:
-        """Say an event; False when the connection is gone."""
+        """Say an event; False when the connection is gone, or is none for that."""
         if self.dialect is None:
             return False
-        for wire in self.dialect.encode(event):
+        try:
+            wires = self.dialect.encode(event)
+        except UnspokenError:
+            return False
+        for wire in wires:
             if not await self._peer.send(wire):
                 return False
         return True
@@ -155,6 +161,7 @@ class Live:
         self.bringers: dict[str, Link] = {}
         self.oddities = Oddities()
         self.mouth: Mouth | None = None
+        self.marks = 0
         self.lingering: asyncio.TimerHandle | None = None
         self.waiting: asyncio.TimerHandle | None = None
         self.dirty = False
@@ -182,6 +189,12 @@ class Live:
     def speaks(self) -> bool:
         """Whether it can be spoken to right now."""
         return Speak in self.dialect.knows and bool(self.links)
+
+    @property
+    def rates(self) -> tuple[int, ...]:
+        """Rates at which it can be spoken to; a connection may know better than the dialect."""
+        dialect = self.links[-1].dialect if self.links else None
+        return self.dialect.rates if dialect is None else dialect.rates
 
     @property
     def nameless(self) -> frozenset[str]:
@@ -547,8 +560,7 @@ class Tap:
         link.early.malformed += 1
         if not link.told_strange:
             link.told_strange = True
-            names = " or ".join(name.capitalize() for name in REGISTER)
-            self._tell(Odd(f"a message that is not of {names}; ignored, until one is"))
+            self._tell(Odd("a message that is of no provider known here; ignored, until one is"))
 
     def _malformed(self, link: Link, reason: str) -> None:
         """Count a malformed message where its session is known, else for the connection's first one."""
@@ -620,10 +632,14 @@ class Tap:
     def mouth(self, live: Live) -> Mouth:
         """A session's mouth; its rate is the one the bot was heard at, where that may be spoken too."""
         if live.mouth is None:
-            heard = [t.rate for t in live.session.tracks.values() if t.rate in live.dialect.rates]
-            rate = heard[0] if heard else DEFAULT_SPEAKING_RATE
+            rates = live.rates
+            heard = [track.rate for track in live.session.tracks.values() if track.rate in rates]
+            usual = (
+                DEFAULT_SPEAKING_RATE if DEFAULT_SPEAKING_RATE in rates else next(iter(rates), DEFAULT_SPEAKING_RATE)
+            )
+            rate = heard[0] if heard else usual
             live.mouth = Mouth(
-                rate, lambda chunk: self._say(live, Speak(chunk)), lambda b: self._spoken(live, b), next(self._leads)
+                rate, lambda chunk: self._speak(live, chunk), lambda b: self._spoken(live, b), next(self._leads)
             )
         return live.mouth
 
@@ -636,6 +652,11 @@ class Tap:
             )
         self.mouth(live).pause(pause.seconds)
         return Pause in live.dialect.knows and await self._say(live, pause)
+
+    async def stop(self, live: Live) -> tuple[float, bool]:
+        """Drop our queue and have the bot drop what it was sent; seconds dropped here, and whether it was told."""
+        dropped = self.mouth(live).stop()
+        return dropped, Stop in live.dialect.knows and await self._say(live, Stop())
 
     async def hush(self, live: Live, seconds: float) -> bool:
         """Have the bot hold what it was sent, and not our queue; whether it was told."""
@@ -651,6 +672,15 @@ class Tap:
         """How everything stands."""
         sessions = tuple(_status(live) for live in self.sessions.values())
         return Status(self.url, sessions, self.address, self.refused)
+
+    async def _speak(self, live: Live, chunk: Chunk) -> bool:
+        """Say speech, and mark its end where the bot can tell when it has played it."""
+        if not await self._say(live, Speak(chunk)):
+            return False
+        if Mark in live.dialect.knows and live.mouth is not None and not live.mouth.queued:
+            live.marks += 1
+            await self._say(live, Mark(str(live.marks)))
+        return True
 
     async def _say(self, live: Live, event: Event) -> bool:
         """Say something through the session's newest connection that still takes it."""

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from standardwebhooks.webhooks import Webhook
 from websockets.datastructures import Headers
 
-from audiotap.net.door.admission import LEGACY, SIGNATURE, Admission, Refusal, Rules
+from audiotap.net.door.admission import LEGACY, SIGNATURE, Admission, Refusal, Rules, twilio_signature
 from audiotap.net.door.replays import MEMORY, Replays
 
 SECRET = "x" * 32
@@ -85,3 +85,71 @@ def test_a_disk_that_refuses_leaves_our_own_memory(tmp_path: Path) -> None:
     now = datetime.now(UTC).timestamp()
     assert replays.is_first("one", now)
     assert not replays.is_first("one", now)
+
+
+KEY = "12345"
+
+
+def dialled(address: str, host: str = "mycompany.com", signer: str = KEY) -> Headers:
+    """The headers of a request that Twilio signed."""
+    return Headers({"Host": host, "X-Twilio-Signature": twilio_signature(signer.encode(), address).decode()})
+
+
+def test_twilios_own_example() -> None:
+    """The signature on Twilio's page is that of the address and the form there."""
+    form = {
+        "CallSid": "CA1234567890ABCDE",
+        "Caller": "+14158675309",
+        "Digits": "1234",
+        "From": "+14158675309",
+        "To": "+18005551212",
+    }
+    text = "https://mycompany.com/myapp.php?foo=1&bar=2" + "".join(name + form[name] for name in sorted(form))
+    assert twilio_signature(KEY.encode(), text) == b"RSOYDt4T1cUTdK1PDd93/VVr8B8="
+
+
+@pytest.mark.parametrize(
+    ("signed", "public", "path"),
+    [
+        ("wss://mycompany.com/tap", "", "/tap"),
+        ("wss://mycompany.com/tap", "", "/tap/"),
+        ("wss://mycompany.com/tap/", "", "/tap"),
+        ("https://mycompany.com/tap", "", "/tap"),
+        ("wss://mycompany.com", "", "/"),
+        ("wss://tunnel.example/tap", "wss://tunnel.example/", "/tap"),
+        ("wss://proxy.example/in/tap", "wss://proxy.example/in/", "/tap"),
+        ("wss://proxy.example/in/tap", "wss://proxy.example/in/", "/in/tap"),
+    ],
+)
+def test_twilio_is_let_in_by_its_signature(signed: str, public: str, path: str) -> None:
+    """However the address was written, and whatever stands between; no secret has to be in it."""
+    for secret in ("", SECRET):
+        admission = Admission(Rules(secret, twilio=("another", KEY), public=public))
+        assert admission.refuses(path, dialled(signed), NOW) is None
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        dialled("wss://mycompany.com/another"),
+        dialled("wss://mycompany.com/tap", signer="stolen"),
+        dialled("wss://mycompany.com/tap", "another.com"),
+        Headers({"Host": "mycompany.com", "X-Twilio-Signature": ""}),
+        Headers({"Host": "mycompany.com", "X-Twilio-Signature": "é"}),
+        Headers([*dialled("wss://mycompany.com/tap").raw_items(), ("X-Twilio-Signature", "x")]),
+        Headers([*dialled("wss://mycompany.com/tap").raw_items(), ("Host", "mycompany.com")]),
+    ],
+)
+def test_a_wrong_signature_of_twilios_is_refused(headers: Headers) -> None:
+    """Another address, another token, another host, none or two: the right path does not help."""
+    admission = Admission(Rules(SECRET, twilio=(KEY,)))
+    assert admission.refuses("/tap", headers, NOW) is Refusal.SIGNATURE
+    assert admission.refuses(f"/{SECRET}", headers, NOW) is Refusal.SIGNATURE
+
+
+def test_who_is_not_signed_by_twilio_needs_the_secret() -> None:
+    """Without one there is no way in; without tokens the header means nothing."""
+    assert Admission(Rules(twilio=(KEY,))).refuses("/tap", Headers(), NOW) is Refusal.UNSIGNED
+    assert Admission(Rules(SECRET, twilio=(KEY,))).refuses(f"/{SECRET}", Headers(), NOW) is None
+    assert Admission(Rules(SECRET)).refuses(f"/{SECRET}", dialled("wss://mycompany.com/x"), NOW) is None
+    assert KEY not in repr(Rules(twilio=(KEY,)))

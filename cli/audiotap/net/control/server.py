@@ -68,8 +68,8 @@ async def _answer(tap: Tap, connection: Connection, live: Live | None, event: Co
             told = await tap.pause(_attached(live), event)
             await say(connection, Done(event.seconds, told))
         case Stop():
-            dropped = tap.mouth(_attached(live)).stop()
-            await say(connection, Done(dropped, told=False))
+            dropped, told = await tap.stop(_attached(live))
+            await say(connection, Done(dropped, told))
         case _:
             raise WireError(f"{type(event).__name__} is for the listener to say")
     return live

@@ -4,7 +4,7 @@ A tunnel on this machine brings everybody's connections from 127.0.0.1, so no ad
 Browsers say which page sent them (`Origin`), bots don't. A request that carries a signature is judged by that; any
 other one by the secret in its path.
 
-Sources: https://www.standardwebhooks.com, "Authenticating requests from Recall.ai".
+Sources: https://www.standardwebhooks.com, "Authenticating requests from Recall.ai", and Twilio's "Webhooks Security".
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import base64
 import hmac
 from collections.abc import Sequence
 from enum import Enum
+from hashlib import sha1
 from pathlib import Path
 
 import msgspec
@@ -28,6 +29,10 @@ LEGACY = ("svix-id", "svix-timestamp", "svix-signature")
 """The same under their older names, by which a request is judged that has none of the newer ones."""
 
 
+TWILIO = "x-twilio-signature"
+"""The header of Twilio's requests: over the address that it dialled, which has no body and no time."""
+
+
 class Refusal(Enum):
     """Why somebody is not let in: the HTTP status, the word for them, and that for the log; none of it is theirs."""
 
@@ -36,7 +41,7 @@ class Refusal(Enum):
     SIGNATURE = (
         401,
         "signature refused",
-        "not signed with a secret of ours within 5 minutes; is AUDIOTAP_RECALL_SECRET right, and this machine's clock?",
+        "not signed by a secret of ours: is AUDIOTAP_RECALL_SECRET (and the clock) or AUDIOTAP_TWILIO_TOKEN right?",
     )
     REPLAY = (401, "signature used before", "a signature that was used before, so somebody may have seen it")
     ORIGIN = (403, "not for web pages", "sent by a web page; --allow-origin lets one in")
@@ -60,20 +65,23 @@ class Refusal(Enum):
 
 
 class Rules(msgspec.Struct, frozen=True):
-    """What lets somebody in. Without `secret` and `recall` the port is open to all but browsers.
+    """What lets somebody in. Without `secret`, `recall` and `twilio` the port is open to all but browsers.
 
     `secret` is the last part of the path; `recall` are secrets of Recall workspaces (`whsec_…`); `origins` are web
-    pages that may connect; `replays` is the folder of signatures that were used.
+    pages that may connect; `replays` is the folder of signatures that were used; `twilio` are tokens of Twilio
+    accounts, and `public` is the URL by which Twilio dials, where the request's own host is not it.
     """
 
     secret: str = ""
     recall: tuple[str, ...] = ()
     origins: tuple[str, ...] = ()
     replays: Path | None = None
+    twilio: tuple[str, ...] = ()
+    public: str = ""
 
     @property
     def open(self) -> bool:
-        return not self.secret and not self.recall
+        return not (self.secret or self.recall or self.twilio)
 
     def __repr__(self) -> str:
         return f"Rules(open={self.open})"
@@ -87,6 +95,8 @@ class Admission:
         self._origins = frozenset(map(str.lower, rules.origins))
         self._signers = [_signer(secret) for secret in rules.recall]
         self._replays = Replays(rules.replays)
+        self._tokens = [token.encode() for token in rules.twilio]
+        self._public = rules.public
 
     def refuses(self, path: str, headers: Headers, now: float) -> Refusal | None:
         """Why a request is refused; None for one that is admitted. `now` is the wall clock's."""
@@ -95,9 +105,24 @@ class Admission:
         for names in (SIGNATURE, LEGACY):
             if self._signers and any(name in headers for name in names):
                 return self._refuses_signed(names, headers, now)
+        if self._tokens and TWILIO in headers:
+            return None if self._is_twilios(path, headers) else Refusal.SIGNATURE
         if self._secret:
             return None if hmac.compare_digest(_last_part(path), self._secret) else Refusal.PATH
-        return Refusal.UNSIGNED if self._signers else None
+        return Refusal.UNSIGNED if self._signers or self._tokens else None
+
+    def _is_twilios(self, path: str, headers: Headers) -> bool:
+        """Whether one of Twilio's tokens has signed the address that was dialled.
+
+        Every way to write it is tried, so that the time it takes tells nothing of which was near.
+        """
+        told, hosts = headers.get_all(TWILIO), headers.get_all("Host")
+        if len(told) != 1 or len(hosts) > 1:
+            return False
+        addresses = _addresses(self._public, hosts[0] if hosts else "", path)
+        signatures = [twilio_signature(token, address) for token in self._tokens for address in addresses]
+        right = [hmac.compare_digest(told[0].encode(errors="replace"), signature) for signature in signatures]
+        return any(right)
 
     def _refuses_signed(self, names: Sequence[str], headers: Headers, now: float) -> Refusal | None:
         told = {known: headers.get_all(name) for known, name in zip(SIGNATURE, names, strict=True)}
@@ -106,6 +131,25 @@ class Admission:
             return Refusal.SIGNATURE
         content = f"{signed['webhook-id']}.{int(float(signed['webhook-timestamp']))}"
         return None if self._replays.is_first(content, now) else Refusal.REPLAY
+
+
+def twilio_signature(token: bytes, text: str) -> bytes:
+    """Twilio's signature of a text: an address, and the fields of a form where there is one."""
+    return base64.b64encode(hmac.new(token, text.encode(errors="replace"), sha1).digest())
+
+
+def _addresses(public: str, host: str, path: str) -> list[str]:
+    """How a request's address may have been written where it was ordered.
+
+    A tunnel or a proxy may change the host, and cut a path that it stands for; whether the address ended in a slash is
+    not seen here; and Twilio's own functions know of addresses that begin with https as well.
+    """
+    base = public.rstrip("/") if public else f"wss://{host}"
+    scheme, _, rest = base.partition("://")
+    origin = f"{scheme}://{rest.partition('/')[0]}"
+    written = {f"{start}{path}" for start in (base, origin)}
+    written |= {address.removesuffix("/") for address in written} | {f"{address}/" for address in written}
+    return sorted(written | {f"https{address.removeprefix('wss')}" for address in written})
 
 
 def _last_part(path: str) -> bytes:

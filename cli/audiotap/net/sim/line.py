@@ -18,11 +18,15 @@ MAX_INCOMING = 1024 * 1024
 
 
 class Retry(msgspec.Struct, frozen=True):
-    """How a vendor dials again: at once after a loss or not, seconds between tries, and tries per outage."""
+    """How a vendor dials again: at once after a loss or not, seconds between tries, and tries per outage.
+
+    Without `again` a connection that is lost is the end.
+    """
 
     first: float
     delay: float
     tries: int
+    again: bool = True
 
 
 class Line:
@@ -48,7 +52,7 @@ class Line:
         self._settled = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
-    async def send(self, wire: str) -> bool:
+    async def send(self, wire: str | bytes) -> bool:
         """Send a message if there is a connection; the first one makes the bot dial, and is dropped."""
         self._start()
         if self._connection is None:
@@ -98,6 +102,8 @@ class Line:
                 continue
             tries = 0
             await self._stay(connection)
+            if not self._retry.again:
+                break
             if not self._closing:
                 await asyncio.sleep(self._retry.first)
         self.gave_up = not self._closing

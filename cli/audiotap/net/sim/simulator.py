@@ -9,29 +9,30 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import msgspec
 
 from audiotap.audio import SAMPLE_BYTES, Chunk, mix
 from audiotap.dialects import REGISTER
-from audiotap.dialects.base import Dialect, Side
-from audiotap.dialects.recall import Recall, participant
+from audiotap.dialects.attendee import Attendee
+from audiotap.dialects.base import Dialect, Side, Wire
+from audiotap.dialects.recall import Recall, participant, timestamp
 from audiotap.errors import NobodyError, WireError
-from audiotap.events import MIXED, Event, Heard, Occurred, Pause, Speak
+from audiotap.events import MIXED, Event, Heard, Mark, Occurred, Pause, Speak, Stop
 from audiotap.naming import safe_name
 from audiotap.net.sim.line import Line, Retry
-from audiotap.net.sim.playback import Playback, Played
+from audiotap.net.sim.manners import MANNERS, Opening
+from audiotap.net.sim.playback import Loudspeaker, Playback, Played
 from audiotap.net.tasks import wait_for
 from audiotap.text import without_path
 from audiotap.writing import WavWriter
 
+CONTROL = "control"
+"""The connection for commands, where there is one apart."""
 SPARSE = {"meet"}
 """Platforms on which a participant's all-zero chunks are left out."""
-
-
-RETRIES = {"attendee": Retry(0.01, 10.0, 30), "recall": Retry(3.0, 3.0, 30)}
-CHUNK_SECONDS = {"attendee": 0.01, "recall": 0.2}
 
 
 class Voice(msgspec.Struct, frozen=True):
@@ -113,20 +114,21 @@ class SimulatedBot:
         self.outcome = Outcome(script.provider, script.id, script.url)
         self._script = script
         self._tell = tell
-        self._dialect: Dialect = REGISTER[script.provider](Side.THEIRS)
-        self._retry = script.retry or RETRIES[script.provider]
-        self._samples = round((script.chunk or CHUNK_SECONDS[script.provider]) * script.rate)
+        self._manners = MANNERS[script.provider]
+        self._retry = script.retry or self._manners.retry
+        self._samples = round((script.chunk or self._manners.chunk) * script.rate)
         self._began = round(datetime.now(UTC).timestamp() * 1000) / 1000
-        self._recall = self._dialect if isinstance(self._dialect, Recall) else None
-        if self._recall is not None:
-            self._recall.began = self._began
+        self._mixed, self._separate = self._manners.streams(mixed=script.mixed, separate=script.separate)
         self._lines: dict[str, Line] = {}
+        self._dialects: dict[str, Dialect] = {}
+        self._opened: dict[str, int] = {}
         self._every_line: list[Line] = []
         self._tracks: dict[str, SentTrack] = {}
         self._files: dict[str, WavWriter] = {}
         self._sequences: dict[str, int] = {}
         self._open: set[str] = set()
-        self._playback = Playback(script.platform)
+        attendee = script.provider == Attendee.name
+        self._playback = Playback(script.platform) if attendee else Loudspeaker(self._manners.rates)
         self._arrived = asyncio.Event()
         self._clock = 0.0
 
@@ -166,6 +168,9 @@ class SimulatedBot:
         self.outcome.seconds = number * self._samples / self._script.rate
         for voice in self._script.voices:
             await self._occur("participant_events.leave", voice, self.outcome.seconds)
+        for key in list(self._lines):
+            for said in self._manners.ends(self._script.id):
+                await self._put(key, said)
 
     def _total(self) -> int | None:
         """Samples of the whole call; None is for ever."""
@@ -177,6 +182,8 @@ class SimulatedBot:
 
     async def _tick(self, number: int, at: float) -> None:
         """Send one chunk of every stream."""
+        if self._manners.control:
+            await self._open_line(CONTROL, at)
         start = number * self._samples
         heard: dict[str, bytes] = {}
         for voice in self._script.voices:
@@ -185,11 +192,11 @@ class SimulatedBot:
                 heard[voice.id] = self._slice(voice, start)
             await self._mute(voice, speaks=speaks)
         silence = bytes(self._samples * SAMPLE_BYTES)
-        if self._script.mixed:
+        if self._mixed:
             await self._send(MIXED, None, mix(list(heard.values())) if heard else silence, start, at)
-        if not self._script.separate:
+        if not self._separate:
             return
-        sparse = self._recall is None and self._script.platform in SPARSE
+        sparse = self._script.provider == Attendee.name and self._script.platform in SPARSE
         for voice in self._script.voices:
             pcm = heard.get(voice.id)
             if pcm is not None and not (sparse and pcm == silence):
@@ -204,19 +211,49 @@ class SimulatedBot:
         return pcm + bytes(size - len(pcm))
 
     async def _send(self, track: str, name: str | None, pcm: bytes, start: int, at: float) -> None:
-        told = name if self._script.names or self._recall is not None else None
-        base = self._began if self._recall is None else 0.0
+        pcm = self._manners.conveys(pcm)
+        told = name if self._script.names or self._manners.named else None
+        base = self._began if self._manners.dated else 0.0
         sequence = None
         if self._script.sequence:
             sequence = self._sequences[track] = self._sequences.get(track, 0) + 1
-        bot = f"bot-{self._script.id}" if self._recall is not None else None
         chunk = Chunk(pcm, self._script.rate)
-        event = Heard(self._script.id, track, chunk, base + at, told, bot, sequence)
-        line = self._line(track)
+        event = Heard(self._script.id, track, chunk, base + at, told, self._bot, sequence)
+        self._count(track, pcm, start, sent=await self._say(track, event, at))
+
+    @property
+    def _bot(self) -> str | None:
+        """The other id of a session, where a vendor has two."""
+        return f"bot-{self._script.id}" if self._script.provider == Recall.name else None
+
+    async def _say(self, track: str, event: Event, at: float) -> bool:
+        """Say something over a track's connection, after what every connection begins with; whether it was sent."""
+        key = self._key(track)
+        await self._open_line(key, at)
+        return await self._put(key, event)
+
+    async def _open_line(self, key: str, at: float) -> None:
+        """Say what every connection begins with, where that was not said."""
+        line = self._line(key)
+        if self._opened[key] != line.connections:
+            self._dialects[key] = self._dialect()
+            self._opened[key] = line.connections
+            opening = Opening(self._script.id, self._script.rate, at, self._mixed)
+            for said in self._manners.opens(opening):
+                await self._put(key, said)
+
+    async def _put(self, key: str, event: Event) -> bool:
         sent = True
-        for wire in self._dialect.encode(event):
-            sent = await line.send(wire) and sent
-        self._count(track, pcm, start, sent=sent)
+        for wire in self._dialects[key].encode(event):
+            sent = await self._lines[key].send(wire) and sent
+        return sent
+
+    def _dialect(self) -> Dialect:
+        """A connection's own."""
+        dialect = REGISTER[self._script.provider](Side.THEIRS)
+        if isinstance(dialect, Recall):
+            dialect.began = self._began
+        return dialect
 
     def _count(self, track: str, pcm: bytes, start: int, *, sent: bool) -> None:
         counts = self._tracks.setdefault(track, SentTrack(track))
@@ -230,24 +267,37 @@ class SimulatedBot:
         if file is not None:
             file.write(start, pcm)
 
-    def _line(self, track: str) -> Line:
-        key = track if self._script.each and track != MIXED else ""
+    def _key(self, track: str) -> str:
+        """Which connection a track has: one for all, or each its own."""
+        return track if self._each and track != MIXED else ""
+
+    @property
+    def _each(self) -> bool:
+        return self._script.each or (self._manners.each and self._separate)
+
+    def _line(self, key: str) -> Line:
         line = self._lines.get(key)
         if line is None:
-            line = self._lines[key] = Line(self._script.url, self._retry, self._receive, self._tell)
+            line = self._lines[key] = Line(self._script.url, self._retry, partial(self._receive, key), self._tell)
             self._every_line.append(line)
+            self._dialects[key] = self._dialect()
+            self._opened[key] = 0
         return line
 
     @property
     def _gave_up(self) -> bool:
         return any(line.gave_up for line in self._every_line)
 
-    # Recall's ways: it dials when recording begins, tells who is there, and may connect participants one by one
+    # The ways of eager bots: they dial when recording begins, and may connect participants one by one
 
     async def _greet(self) -> None:
-        if self._recall is None:
+        if not self._manners.eager:
             return
-        await self._line(MIXED).settle()
+        if self._mixed or not self._each:
+            await self._line(self._key(MIXED)).settle()
+        if self._manners.control:
+            await self._line(CONTROL).settle()
+            await self._open_line(CONTROL, 0.0)
         for voice in self._script.voices:
             await self._occur("participant_events.join", voice, 0.0)
 
@@ -256,30 +306,28 @@ class SimulatedBot:
         if speaks == (voice.id in self._open):
             return
         (self._open.add if speaks else self._open.discard)(voice.id)
-        if self._recall is None or not (self._script.separate and self._script.each):
+        if not (self._manners.eager and self._separate and self._each):
             return
         if speaks:
-            await self._line(voice.id).settle()
+            await self._line(self._key(voice.id)).settle()
         elif voice.id in self._lines:
             await self._lines.pop(voice.id).close()
 
     async def _occur(self, kind: str, voice: Voice, at: float) -> None:
-        if self._recall is None:
+        if self._script.provider != Recall.name:
             return
         data = {
             "participant": participant(voice.id, voice.name),
-            "timestamp": self._recall.timestamp(at),
+            "timestamp": timestamp(self._began, at),
             "data": None,
         }
-        event = Occurred(self._script.id, kind, data, at, f"bot-{self._script.id}")
-        for wire in self._dialect.encode(event):
-            await self._line(MIXED).send(wire)
+        await self._say(MIXED, Occurred(self._script.id, kind, data, at, self._bot), at)
 
     # What the bot is told
 
-    def _receive(self, wire: str | bytes) -> None:
+    def _receive(self, key: str, wire: Wire) -> None:
         try:
-            events = self._dialect.decode(wire)
+            events = self._dialects[key].decode(wire)
         except WireError:
             self.outcome.malformed += 1
             return
@@ -293,6 +341,10 @@ class SimulatedBot:
         match event:
             case Speak(chunk):
                 self._playback.add(chunk, now)
+            case Stop():
+                self._playback.clear(now)
+            case Mark(name):
+                self._playback.mark(name)
             case Pause(seconds):
                 self.outcome.pauses.append((round(now - self._clock, 3), seconds))
                 self._playback.pause(event, now)
@@ -303,11 +355,19 @@ class SimulatedBot:
         loop = asyncio.get_running_loop()
         while True:
             played, ask_at = self._playback.poll(loop.time())
+            if played is not None and played.mark is not None:
+                await self._answer(played.mark)
+                continue
             if played is not None:
                 self._hear(played)
                 continue
             self._arrived.clear()
             await wait_for(self._arrived, None if ask_at is None else max(0.0, ask_at - loop.time()))
+
+    async def _answer(self, mark: str) -> None:
+        """Tell over every connection that all up to a mark was heard."""
+        for key in list(self._lines):
+            await self._put(key, self._manners.marked(self._script.id, mark))
 
     def _hear(self, played: Played) -> None:
         at = played.at - self._clock
