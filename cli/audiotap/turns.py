@@ -8,6 +8,7 @@ over. What was not seen is None, never 0.
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import msgspec
 
@@ -57,6 +58,11 @@ class Turn(msgspec.Struct):
             "server": _between(self.server_stopped, self.server_byte),
             "answer": _between(self.first_byte, self.ended),
         }
+
+    def row(self) -> dict[str, Any]:
+        """All of it, for JSON."""
+        told = {name: round(v, 4) if isinstance(v, float) else v for name, v in msgspec.structs.asdict(self).items()}
+        return told | {"figures": self.figures()}
 
 
 class Turns:

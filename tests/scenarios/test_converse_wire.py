@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from tests.scenarios import talk
 from tests.scenarios.harness import Arg, Listener, Place, assert_same, ramp, write
-from tests.scenarios.talk import KEY, PROMPT, SPEECH, Talk, Wiretap, question, rate, talked, trimmed
+from tests.scenarios.talk import KEY, PROMPT, Talk, Wiretap, question, rate, talked, trimmed
 
 APPEND = "input_audio_buffer.append"
 
@@ -96,4 +96,3 @@ async def test_what_was_heard_is_told_in_milliseconds(place: Place) -> None:
     assert truncate["content_index"] == 0
     assert 0 < truncate["audio_end_ms"] <= interrupted["heard"] * 1000 + 1 < 2000
     assert interrupted["heard"] + interrupted["dropped"] == pytest.approx(2, abs=0.001)
-    assert truncate["audio_end_ms"] < 300 + 1000 * SPEECH

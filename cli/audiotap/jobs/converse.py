@@ -161,7 +161,7 @@ def _write(folder: Path, conversation: Conversation, tell: Callable[[Report], No
     """Everything beside the tracks: both sides in one file, the transcript, the figures."""
     rows = conversation.dialogue.rows()
     plain = "".join(f"{clock(row['at'])} {row['role']}: {printable(row['text'])}\n" for row in rows)
-    turns = [msgspec.structs.asdict(turn) | {"figures": turn.figures()} for turn in conversation.turns.turns]
+    turns = [turn.row() for turn in conversation.turns.turns]
     documents = {
         "transcript.json": msgspec.json.format(msgspec.json.encode(rows), indent=2) + b"\n",
         "transcript.txt": plain.encode(),
