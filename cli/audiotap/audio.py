@@ -118,6 +118,17 @@ def to_ulaw(pcm: bytes) -> bytes:
     return bytes(_ULAW_CODES[np.frombuffer(pcm[: len(pcm) // SAMPLE_BYTES * SAMPLE_BYTES], dtype="<u2")].tobytes())
 
 
+def from_stereo(frames: bytes) -> bytes:
+    """The middle of two interleaved channels of S16LE; whole frames. Two equal channels are either of them."""
+    wide = np.frombuffer(frames, dtype="<i2").astype(np.int32)
+    return bytes(((wide[::2] + wide[1::2]) >> 1).astype("<i2").tobytes())
+
+
+def to_stereo(pcm: bytes) -> bytes:
+    """S16LE on two interleaved channels."""
+    return bytes(np.repeat(np.frombuffer(pcm[: len(pcm) // SAMPLE_BYTES * SAMPLE_BYTES], dtype="<i2"), 2).tobytes())
+
+
 class Resampler:
     """A stream from one rate to another by soxr; keeps its filter's state between chunks.
 

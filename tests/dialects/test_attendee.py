@@ -12,7 +12,7 @@ from tests.signals import counting
 
 from audiotap.audio import Chunk
 from audiotap.dialects.attendee import INTERRUPT, PAUSE, PAUSE_PREFIXED, Attendee
-from audiotap.dialects.base import MAX_TEXT, Side
+from audiotap.dialects.base import MAX_TEXT, UNASKED, Side
 from audiotap.errors import WireError
 from audiotap.events import MIXED, Event, Heard, Pause, Speak, Unknown
 from audiotap.intake import Intake
@@ -109,7 +109,7 @@ def test_the_first_days_keys_are_read() -> None:
     now = json.loads(mixed())
     then = {"event_type": now["trigger"], "bot_id": "bot_1", "event_data": now["data"]}
     assert only(json.dumps(then)) == only(mixed())
-    assert Attendee.claims(json.dumps(then))
+    assert Attendee.claims(json.dumps(then), UNASKED)
 
 
 def test_a_missing_bot_id_is_a_session_all_the_same() -> None:

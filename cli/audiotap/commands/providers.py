@@ -29,3 +29,4 @@ class Simulated(StrEnum):
     MEETINGBAAS = "meetingbaas"
     TWILIO = "twilio"
     MEETSTREAM = "meetstream"
+    LIVEKIT = "livekit"

@@ -1,9 +1,10 @@
-"""The register of dialects: one line each, and the way to recognise one by a connection's first message."""
+"""The register of dialects: one line each, and the way to recognise one by a connection's beginning."""
 
 from __future__ import annotations
 
 from audiotap.dialects.attendee import Attendee
-from audiotap.dialects.base import Dialect, Side
+from audiotap.dialects.base import UNASKED, Asked, Dialect, Side, Wire
+from audiotap.dialects.livekit import LiveKit
 from audiotap.dialects.meetingbaas import MeetingBaas
 from audiotap.dialects.meetstream import MeetStream
 from audiotap.dialects.recall import Recall
@@ -11,15 +12,13 @@ from audiotap.dialects.recall110 import Recall110
 from audiotap.dialects.twilio import Twilio
 
 REGISTER: dict[str, type[Dialect]] = {
-    dialect.name: dialect for dialect in (Attendee, Recall, Recall110, MeetingBaas, Twilio, MeetStream)
+    dialect.name: dialect for dialect in (Attendee, Recall, Recall110, MeetingBaas, Twilio, MeetStream, LiveKit)
 }
 
 
-def recognise(wire: str | bytes, side: Side = Side.OURS) -> Dialect | None:
-    """The dialect that a connection's first message belongs to, ready to use; None if nobody claims it."""
-    if isinstance(wire, bytes):
-        return None
+def recognise(wire: Wire, side: Side = Side.OURS, asked: Asked = UNASKED) -> Dialect | None:
+    """The dialect of a connection, by its first message and how it was asked for; None if nobody claims it."""
     for dialect in REGISTER.values():
-        if dialect.claims(wire):
-            return dialect(side)
+        if dialect.claims(wire, asked):
+            return dialect(side, asked)
     return None

@@ -12,7 +12,18 @@ from typing import Any, ClassVar
 import msgspec
 
 from audiotap.audio import RATES, Chunk
-from audiotap.dialects.base import Side, Text, Wire, lenient, participant_track, samples, track_participant, whole
+from audiotap.dialects.base import (
+    UNASKED,
+    Asked,
+    Side,
+    Text,
+    Wire,
+    lenient,
+    participant_track,
+    samples,
+    track_participant,
+    whole,
+)
 from audiotap.errors import UnspokenError, WireError
 from audiotap.events import MIXED, Event, Heard, Pause, Speak, Unknown
 from audiotap.session import Timing
@@ -76,11 +87,11 @@ class Attendee:
     timing: ClassVar[Timing] = Timing(tolerance=0.1, linger=30.0, retries=330.0)
     spellings: ClassVar[tuple[str, ...]] = (PAUSE, PAUSE_PREFIXED, INTERRUPT)
 
-    def __init__(self, side: Side) -> None:
+    def __init__(self, side: Side, _: Asked = UNASKED) -> None:
         self.side = side
 
     @staticmethod
-    def claims(wire: str) -> bool:
+    def claims(wire: Wire, _: Asked) -> bool:
         try:
             envelope = lenient(_ENVELOPE, wire)
         except WireError:

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from audiotap.audio import RATES
-from audiotap.dialects.base import MAX_OCCURRENCE, Side, Text, Wire, lenient, whole
+from audiotap.dialects.base import MAX_OCCURRENCE, UNASKED, Asked, Side, Text, Wire, lenient, whole
 from audiotap.errors import UnspokenError, WireError
 from audiotap.events import Event, Occurred, Unknown
 
@@ -33,7 +33,7 @@ _ANY_DICT = msgspec.json.Decoder(dict[str, Any])
 _ENCODER = msgspec.json.Encoder()
 
 
-def hello(wire: str) -> Hello | None:
+def hello(wire: Wire) -> Hello | None:
     """The hello that a message is; None if it is none."""
     return whole(_HELLO, wire)
 
@@ -41,7 +41,7 @@ def hello(wire: str) -> Hello | None:
 class Bare:
     """One connection's worth of it, for a vendor's dialect to build on. `hello` is None until it was said."""
 
-    def __init__(self, side: Side) -> None:
+    def __init__(self, side: Side, _: Asked = UNASKED) -> None:
         self.side = side
         self.hello: Hello | None = None
 

@@ -44,6 +44,21 @@ class Side(Enum):
     THEIRS = "theirs"
 
 
+class Asked(msgspec.Struct, frozen=True):
+    """How a connection was asked for, where no message tells whose it is.
+
+    `path` is without the listener's secret; `kind` is the request's Content-Type; `id` is no other connection's.
+    """
+
+    path: str = "/"
+    query: str = ""
+    kind: str = ""
+    id: str = ""
+
+
+UNASKED = Asked()
+
+
 class Dialect(Protocol):
     """A provider's wire language. Pure: no clock, no socket, no printing."""
 
@@ -56,11 +71,11 @@ class Dialect(Protocol):
     spellings: ClassVar[tuple[str, ...]]
     """The words it has for a pause, the usual one first."""
 
-    def __init__(self, side: Side) -> None: ...
+    def __init__(self, side: Side, asked: Asked = ...) -> None: ...
 
     @staticmethod
-    def claims(wire: str) -> bool:
-        """Whether a connection's first message is of this dialect."""
+    def claims(wire: Wire, asked: Asked) -> bool:
+        """Whether a connection that was asked for so, and begins with this message, is of this dialect."""
 
     def decode(self, wire: Wire) -> list[Event]:
         """What a wire message says. WireError if it is malformed; never any other exception.

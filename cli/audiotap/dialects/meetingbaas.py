@@ -12,7 +12,7 @@ import msgspec
 
 from audiotap.audio import Chunk
 from audiotap.dialects.bare import Bare, Hello, hello
-from audiotap.dialects.base import MAX_OCCURRENCE, Side, Wire, lenient
+from audiotap.dialects.base import MAX_OCCURRENCE, Asked, Side, Wire, lenient
 from audiotap.errors import UnspokenError, WireError
 from audiotap.events import MIXED, Event, Heard, Occurred, Speak
 from audiotap.session import Timing
@@ -33,7 +33,7 @@ class MeetingBaas(Bare):
     spellings: ClassVar[tuple[str, ...]] = ()
 
     @staticmethod
-    def claims(wire: str) -> bool:
+    def claims(wire: Wire, _: Asked) -> bool:
         told = hello(wire)
         return told is not None and told.separate_streams is None
 

@@ -15,6 +15,8 @@ from audiotap.audio import RATES, Chunk
 from audiotap.dialects.base import (
     MAX_OCCURRENCE,
     MAX_TEXT,
+    UNASKED,
+    Asked,
     Side,
     Text,
     Wire,
@@ -57,13 +59,13 @@ class MeetStream:
     timing: ClassVar[Timing] = Timing(tolerance=0.1, linger=30.0, retries=330.0)
     spellings: ClassVar[tuple[str, ...]] = ()
 
-    def __init__(self, side: Side) -> None:
+    def __init__(self, side: Side, _: Asked = UNASKED) -> None:
         self.side = side
         self._bot: str | None = None
         self._brings_audio = False
 
     @staticmethod
-    def claims(wire: str) -> bool:
+    def claims(wire: Wire, _: Asked) -> bool:
         told = whole(_MESSAGE, wire)
         return told is not None and told.type == READY and told.bot_id is not None
 

@@ -15,6 +15,8 @@ import msgspec
 from audiotap.audio import Chunk
 from audiotap.dialects.base import (
     MAX_OCCURRENCE,
+    UNASKED,
+    Asked,
     Side,
     Text,
     Wire,
@@ -107,12 +109,12 @@ class Recall:
     timing: ClassVar[Timing] = Timing(tolerance=0.05, linger=300.0, retries=300.0)
     spellings: ClassVar[tuple[str, ...]] = ()
 
-    def __init__(self, side: Side) -> None:
+    def __init__(self, side: Side, _: Asked = UNASKED) -> None:
         self.side = side
         self.began = 0.0
 
     @staticmethod
-    def claims(wire: str) -> bool:
+    def claims(wire: Wire, _: Asked) -> bool:
         try:
             lenient(_ENVELOPE, wire)
         except WireError:

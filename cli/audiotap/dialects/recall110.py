@@ -11,7 +11,7 @@ from typing import ClassVar
 
 from audiotap.audio import SAMPLE_BYTES, Chunk
 from audiotap.dialects.bare import Bare, Hello, hello
-from audiotap.dialects.base import Side, Wire, track_participant
+from audiotap.dialects.base import UNASKED, Asked, Side, Wire, track_participant
 from audiotap.errors import UnspokenError, WireError
 from audiotap.events import MIXED, Event, Heard
 from audiotap.session import Timing
@@ -30,14 +30,14 @@ class Recall110(Bare):
     timing: ClassVar[Timing] = Timing(tolerance=0.05, linger=300.0, retries=300.0)
     spellings: ClassVar[tuple[str, ...]] = ()
 
-    def __init__(self, side: Side) -> None:
+    def __init__(self, side: Side, _: Asked = UNASKED) -> None:
         super().__init__(side)
         self._bytes = 0
         self._participant: int | None = None
         self._shared = False
 
     @staticmethod
-    def claims(wire: str) -> bool:
+    def claims(wire: Wire, _: Asked) -> bool:
         told = hello(wire)
         return told is not None and told.separate_streams is not None
 

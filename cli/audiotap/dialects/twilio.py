@@ -13,6 +13,8 @@ import msgspec
 from audiotap.audio import Chunk, from_ulaw, to_ulaw
 from audiotap.dialects.base import (
     MAX_OCCURRENCE,
+    UNASKED,
+    Asked,
     Side,
     Text,
     Wire,
@@ -84,13 +86,13 @@ class Twilio:
     timing: ClassVar[Timing] = Timing(tolerance=0.1, linger=5.0, retries=5.0)
     spellings: ClassVar[tuple[str, ...]] = ()
 
-    def __init__(self, side: Side) -> None:
+    def __init__(self, side: Side, _: Asked = UNASKED) -> None:
         self.side = side
         self._stream = ""
         self._said = 0
 
     @staticmethod
-    def claims(wire: str) -> bool:
+    def claims(wire: Wire, _: Asked) -> bool:
         told = whole(_ENVELOPE, wire)
         return told is not None and (told.streamSid is not None or (told.event == CONNECTED and bool(told.protocol)))
 

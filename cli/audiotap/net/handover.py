@@ -17,6 +17,7 @@ from tempfile import TemporaryFile
 
 import msgspec
 
+from audiotap.dialects.base import UNASKED, Asked
 from audiotap.files import append
 from audiotap.net.ownership import Share, owner
 from audiotap.net.port import Carried
@@ -30,12 +31,15 @@ PATIENCE_SECONDS = 1.0
 
 
 class Handed(msgspec.Struct, frozen=True):
-    """A connection but for its socket: whose bot it is, what is carried on, and what was odd before any session."""
+    """A connection but for its socket: whose bot it is, what is carried on, what was odd before any session, and how
+    it was asked for.
+    """
 
     provider: str
     carried: Carried
     malformed: int
     unknown: dict[str, int]
+    asked: Asked = UNASKED
 
 
 Adopt = Callable[[socket.socket, Handed], object]

@@ -6,6 +6,7 @@ import asyncio
 import errno
 import os
 import socket
+from collections.abc import Mapping
 from ipaddress import ip_address
 from typing import Any
 
@@ -108,9 +109,9 @@ def check_url(url: str) -> None:
         raise UsageError(f"{url} is no websocket URL", "write it as ws://HOST:PORT or wss://HOST/PATH") from error
 
 
-async def dial(url: str, *, max_size: int = MAX_MESSAGE) -> ClientConnection:
+async def dial(url: str, *, max_size: int = MAX_MESSAGE, headers: Mapping[str, str] | None = None) -> ClientConnection:
     """Dial a server as a bot's client does: compression offered, no pings. NobodyError when it does not answer."""
     try:
-        return await connect(url, max_size=max_size, ping_interval=None)
+        return await connect(url, max_size=max_size, ping_interval=None, additional_headers=headers)
     except NO_SERVER as error:
         raise NobodyError(f"cannot connect to {without_path(url)}: {error}", "is the server running there?") from error

@@ -21,6 +21,7 @@ from websockets.http11 import Request, Response
 from websockets.protocol import SEND_EOF, State
 from websockets.server import ServerProtocol
 
+from audiotap.dialects.base import UNASKED
 from audiotap.net.door.admission import Refusal
 from audiotap.net.door.door import Door
 from audiotap.net.door.limits import Limits
@@ -100,6 +101,7 @@ class Peer:
         self.pinged = False
         self.spoke_at = 0.0
         self.address = address
+        self.asked = UNASKED
         self._sock = sock
         self._spare = RECORD if isinstance(sock, TlsSocket) else 1
         self._port = port
@@ -352,6 +354,7 @@ class Peer:
     def _answer(self, request: Request) -> Response:
         refusal = self._port.door.refuses(request)
         if refusal is None:
+            self.asked = self._port.door.asked(request)
             return self._protocol.accept(request)
         return self._protocol.reject(refusal.status, f"{refusal.answer}\n")
 

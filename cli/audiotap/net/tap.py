@@ -101,6 +101,7 @@ class Link:
         self._tap = tap
         self._peer = peer
         self.number = number
+        self.asked = peer.asked
         self.dialect: Dialect | None = None
         self.sessions: list[Live] = []
         self.early = Oddities()
@@ -125,11 +126,12 @@ class Link:
     def let_go(self, untaken: Sequence[str | bytes]) -> tuple[socket.socket, Handed]:
         """Leave the connection to another worker, with messages that were not taken here."""
         sock, carried = self._peer.let_go(untaken)
-        return sock, Handed(self.provider, carried, self.early.malformed, self.early.unknown)
+        return sock, Handed(self.provider, carried, self.early.malformed, self.early.unknown, self.asked)
 
     def go_on(self, handed: Handed) -> None:
         """Be what another worker's link was."""
-        self.dialect = REGISTER[handed.provider](Side.OURS)
+        self.asked = handed.asked
+        self.dialect = REGISTER[handed.provider](Side.OURS, handed.asked)
         self.early.malformed, self.early.unknown = handed.malformed, handed.unknown
 
     async def send(self, event: Event) -> bool:
@@ -342,7 +344,7 @@ class Tap:
 
     def _meet(self, link: Link, wire: str | bytes) -> Dialect | None:
         """The dialect of a connection, by its first message that is of one."""
-        link.dialect = recognise(wire)
+        link.dialect = recognise(wire, asked=link.asked)
         if link.dialect is None:
             self._strange(link)
         return link.dialect

@@ -111,6 +111,12 @@ class Admission:
             return None if hmac.compare_digest(_last_part(path), self._secret) else Refusal.PATH
         return Refusal.UNSIGNED if self._signers or self._tokens else None
 
+    def without_secret(self, path: str) -> str:
+        """A path as somebody may see it: the secret, where it is the last part, is cut off."""
+        if not self._secret or not hmac.compare_digest(_last_part(path), self._secret):
+            return path
+        return path.rstrip("/").rpartition("/")[0] or "/"
+
     def _is_twilios(self, path: str, headers: Headers) -> bool:
         """Whether one of Twilio's tokens has signed the address that was dialled.
 

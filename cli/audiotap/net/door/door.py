@@ -5,9 +5,11 @@ from __future__ import annotations
 import socket
 import time
 from collections.abc import Callable
+from secrets import token_hex
 
 from websockets.http11 import Request
 
+from audiotap.dialects.base import Asked
 from audiotap.net.door.admission import Admission, Refusal, Rules
 from audiotap.net.door.tls import Certificate
 
@@ -36,6 +38,12 @@ class Door:
         if refusal is not None:
             self.refused(refusal)
         return refusal
+
+    def asked(self, request: Request) -> Asked:
+        """How somebody asked for a connection, for who has nothing else to know them by."""
+        path, _, query = request.path.partition("?")
+        kinds = request.headers.get_all("Content-Type")
+        return Asked(self._admission.without_secret(path), query, kinds[0] if kinds else "", token_hex(4))
 
     def refused(self, refusal: Refusal) -> None:
         """Somebody is not let in."""

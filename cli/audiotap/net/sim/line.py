@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import msgspec
 from websockets.asyncio.client import ClientConnection
@@ -38,6 +38,7 @@ class Line:
         retry: Retry,
         heard: Callable[[str | bytes], None],
         tell: Callable[[str], None],
+        headers: Mapping[str, str] | None = None,
     ) -> None:
         self.connections = 0
         self.failed_tries = 0
@@ -46,6 +47,7 @@ class Line:
         self._retry = retry
         self._heard = heard
         self._tell = tell
+        self._headers = headers
         self._connection: ClientConnection | None = None
         self._away_until = 0.0
         self._closing = False
@@ -111,7 +113,7 @@ class Line:
     async def _dial(self) -> ClientConnection:
         if asyncio.get_running_loop().time() < self._away_until:
             raise NobodyError(f"cannot connect to {without_path(self._url)}: the network is away (simulated)")
-        return await dial(self._url, max_size=MAX_INCOMING)
+        return await dial(self._url, max_size=MAX_INCOMING, headers=self._headers)
 
     async def _stay(self, connection: ClientConnection) -> None:
         self._connection = connection

@@ -11,6 +11,8 @@ import msgspec
 
 from audiotap.audio import from_ulaw, to_ulaw
 from audiotap.dialects.bare import HELLO
+from audiotap.dialects.livekit import CONTENT_TYPE, MUTED, query
+from audiotap.dialects.livekit import RATE as LIVEKIT_RATE
 from audiotap.dialects.meetstream import RATE as MEETSTREAM_RATE
 from audiotap.dialects.meetstream import READY
 from audiotap.dialects.recall import RATE as RECALL_RATE
@@ -36,7 +38,8 @@ class Manners(msgspec.Struct, frozen=True):
     begins, others at the first audio. `each` gives participants connections of their own, without being asked. `tracks`
     are the only participants that there are. With `control` there is another connection, for commands. `opens` is what
     every connection begins with, `ends` what it ends with, and `marked` the answer to a mark. `dated` times are those
-    of a wall's clock; others begin with the call. `conveys` is what the wire makes of samples.
+    of a wall's clock; others begin with the call. `conveys` is what the wire makes of samples. `mutes` is what is told
+    of a mute, where it does not end a connection; `asks` is what stands behind the address, and in the request.
     """
 
     retry: Retry
@@ -55,6 +58,9 @@ class Manners(msgspec.Struct, frozen=True):
     ends: Callable[[str], list[Event]] = lambda _: []
     marked: Callable[[str, str], Event] = lambda session, name: Occurred(session, name, {})
     conveys: Callable[[bytes], bytes] = bytes
+    mutes: Callable[[str, bool], Event] | None = None
+    asks: Callable[[str, str, str], str] = lambda *_: ""
+    headers: dict[str, str] = {}
 
     def streams(self, *, mixed: bool, separate: bool) -> tuple[bool, bool]:
         """What is sent when so much is wanted."""
@@ -130,6 +136,16 @@ MANNERS = {
         ends=_twilio_stop,
         marked=_twilio_mark,
         conveys=lambda pcm: from_ulaw(to_ulaw(pcm)),
+    ),
+    "livekit": Manners(
+        Retry(0.0, 0.0, 1, again=False),
+        0.02,
+        (LIVEKIT_RATE,),
+        mixed=False,
+        each=True,
+        mutes=lambda session, muted: Occurred(session, MUTED, {MUTED: muted}),
+        asks=query,
+        headers={"Content-Type": CONTENT_TYPE},
     ),
     "meetstream": Manners(Retry(1.0, 2.0, 30), 0.1, (MEETSTREAM_RATE,), mixed=False, control=True, opens=_meetstream),
 }

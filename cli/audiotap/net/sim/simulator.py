@@ -278,11 +278,18 @@ class SimulatedBot:
     def _line(self, key: str) -> Line:
         line = self._lines.get(key)
         if line is None:
-            line = self._lines[key] = Line(self._script.url, self._retry, partial(self._receive, key), self._tell)
+            url, headers = self._address(key), self._manners.headers
+            line = self._lines[key] = Line(url, self._retry, partial(self._receive, key), self._tell, headers)
             self._every_line.append(line)
             self._dialects[key] = self._dialect()
             self._opened[key] = 0
         return line
+
+    def _address(self, key: str) -> str:
+        """Where a connection dials, which may tell whose track it brings."""
+        name = next((voice.name for voice in self._script.voices if voice.id == key), "")
+        query = self._manners.asks(self._script.id, key, name)
+        return f"{self._script.url}{'&' if '?' in self._script.url else '?'}{query}" if query else self._script.url
 
     @property
     def _gave_up(self) -> bool:
@@ -308,7 +315,9 @@ class SimulatedBot:
         (self._open.add if speaks else self._open.discard)(voice.id)
         if not (self._manners.eager and self._separate and self._each):
             return
-        if speaks:
+        if self._manners.mutes is not None and voice.id in self._lines:
+            await self._put(voice.id, self._manners.mutes(self._script.id, not speaks))
+        elif speaks:
             await self._line(self._key(voice.id)).settle()
         elif voice.id in self._lines:
             await self._lines.pop(voice.id).close()
