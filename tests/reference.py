@@ -77,7 +77,7 @@ def _limits(low: float | None, high: float | None) -> str:
 
 def render(head: str) -> str:
     """The page: the hand-written head, then every command."""
-    sections = [_section(name, callback) for name, callback in _commands(app, "")]
+    sections = [_section(name, callback) for name, callback in commands(app)]
     return "\n".join([head.rstrip("\n"), "", MARK, "", "## Commands", "", *sections])
 
 
@@ -86,50 +86,71 @@ def head() -> str:
     return PAGE.read_text("utf-8").partition(MARK)[0]
 
 
-def _commands(group: typer.Typer, prefix: str) -> Iterator[tuple[str, Callable[..., Any]]]:
+def commands(group: typer.Typer, prefix: str = "") -> Iterator[tuple[str, Callable[..., Any]]]:
+    """Every command below a group, by what is typed."""
     for command in group.registered_commands:
         if command.callback is not None:
             yield f"{prefix}{command.name}", command.callback
     for inner in group.registered_groups:
         if inner.typer_instance is not None:
-            yield from _commands(inner.typer_instance, f"{prefix}{inner.name} ")
+            yield from commands(inner.typer_instance, f"{prefix}{inner.name} ")
 
 
 def _section(name: str, callback: Callable[..., Any]) -> str:
-    parameters = list(_parameters(callback))
-    arguments = [one for one in parameters if isinstance(one.info, ArgumentInfo)]
-    options = [one for one in parameters if isinstance(one.info, OptionInfo)]
-    usage = " ".join(["audiotap", name, *(one.spelling for one in arguments), *(["[OPTIONS]"] if options else [])])
-    about, examples = _help(callback)
-    lines = [f"### audiotap {name}", "", "```", usage, "```", "", about, ""]
+    arguments, options = parameters(callback)
+    about, examples = explained(callback)
+    lines = [f"### audiotap {name}", "", "```", usage(name, callback), "```", "", "\n\n".join(about), ""]
     if examples:
         lines += ["```sh", *examples, "```", ""]
     if arguments:
         lines += ["| argument | takes | meaning |", "|---|---|---|"]
         lines += [f"| `{one.spelling}` | {one.type} | {_cell(one.info.help)} |" for one in arguments]
         lines.append("")
-    lines += ["| option | takes | default | meaning | variable |", "|---|---|---|---|---|"]
-    lines += [_row(name, one) for one in options]
-    return "\n".join([*lines, ""])
+    if options:
+        lines += ["| option | takes | default | meaning | variable |", "|---|---|---|---|---|"]
+        lines += [*(_row(name, one) for one in options), ""]
+    return "\n".join(lines)
+
+
+def usage(name: str, callback: Callable[..., Any]) -> str:
+    """What is typed."""
+    arguments, options = parameters(callback)
+    return " ".join(["audiotap", name, *(one.spelling for one in arguments), *(["[OPTIONS]"] if options else [])])
 
 
 def _row(command: str, option: Parameter) -> str:
     """An option's line; lists have no variable, only flags and settings files hold several."""
-    name = "" if option.many else f"`{variable(command.replace(' ', '.'), option.name)}`"
+    name = variable_of(command, option)
+    name = name and f"`{name}`"
     return f"| `{option.spelling}` | {option.type} | {option.shown_default} | {_cell(option.info.help)} | {name} |"
 
 
-def _help(callback: Callable[..., Any]) -> tuple[str, list[str]]:
-    """A docstring as its prose and its examples."""
+def variable_of(command: str, option: Parameter) -> str:
+    """The variable of an option, if it has one."""
+    return "" if option.many else variable(command.replace(" ", "."), option.name)
+
+
+def explained(callback: Callable[..., Any]) -> tuple[list[str], list[str]]:
+    """A docstring as the paragraphs of its prose, and its examples."""
     text = inspect.cleandoc(callback.__doc__ or "")
     prose, _, examples = text.replace("Example:\n", "Examples:\n").partition("Examples:\n")
     paragraphs = [" ".join(paragraph.split()) for paragraph in prose.split("\n\n")]
-    return "\n\n".join(filter(None, paragraphs)), [line.strip() for line in examples.splitlines() if line.strip()]
+    return list(filter(None, paragraphs)), [line.strip() for line in examples.splitlines() if line.strip()]
+
+
+def parameters(callback: Callable[..., Any]) -> tuple[list[Parameter], list[Parameter]]:
+    """A command's arguments and its options."""
+    found = list(_parameters(callback))
+    return [one for one in found if isinstance(one.info, ArgumentInfo)], [
+        one for one in found if isinstance(one.info, OptionInfo)
+    ]
 
 
 def _parameters(callback: Callable[..., Any]) -> Iterator[Parameter]:
     hints = get_type_hints(callback, include_extras=True)
     for name, parameter in inspect.signature(callback).parameters.items():
+        if hints[name] is typer.Context:
+            continue
         annotation, info = get_args(hints[name])
         kind, many = _plain(annotation)
         default = None if parameter.default is inspect.Parameter.empty else parameter.default

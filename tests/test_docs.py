@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import re
+import shutil
+import subprocess
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import get_args
 
 import msgspec
 import pytest
-from tests import reference
+from tests import manual, reference
 
 from audiotap.audio import Chunk
+from audiotap.commands.app import app
 from audiotap.dialects import REGISTER
 from audiotap.errors import Exit
 from audiotap.events import Heard
@@ -31,6 +35,24 @@ HEADING = re.compile(r"^#+ +(.*)$", re.MULTILINE)
 def test_cli_page_is_what_the_commands_say() -> None:
     """docs/cli.md is generated: `python tests/reference.py --write` brings it up to date."""
     assert reference.PAGE.read_text("utf-8") == reference.render(reference.head())
+
+
+def test_manual_page_is_what_the_commands_say() -> None:
+    """docs/audiotap.1 is generated: `python -m tests.manual --write` brings it up to date."""
+    assert manual.PAGE.read_text("ascii") == manual.render()
+
+
+@pytest.mark.parametrize("checker", [["man", "--warnings", "-l"], ["mandoc", "-W", "error"]], ids=lambda line: line[0])
+def test_manual_page_is_well_formed(checker: list[str]) -> None:
+    """Whoever renders manual pages here has nothing to complain of, and shows every command."""
+    if shutil.which(checker[0]) is None:
+        pytest.skip(f"{checker[0]} is not installed")
+    environment = os.environ | {"MANWIDTH": "100", "LC_ALL": "C.UTF-8", "MANPAGER": "cat"}
+    shown = subprocess.run([*checker, str(manual.PAGE)], env=environment, capture_output=True, text=True, check=True)
+    assert shown.stderr == ""
+    plain = re.sub(".\b", "", shown.stdout)
+    assert [name for name, _ in reference.commands(app) if f"audiotap {name}" not in plain] == []
+    assert "AUDIOTAP_LISTEN_PORT" in plain
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))

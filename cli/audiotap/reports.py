@@ -134,6 +134,31 @@ class ConversationFinished(msgspec.Struct, frozen=True, tag="conversation.finish
     reason: str
 
 
+class HookStarted(msgspec.Struct, frozen=True, tag="hook.started", tag_field="event"):
+    """The command for a finished session (`--exec`) begins."""
+
+    provider: str
+    session: str
+    command: str
+
+
+class HookSaid(msgspec.Struct, frozen=True, tag="hook.output", tag_field="event"):
+    """A line of what it says."""
+
+    provider: str
+    session: str
+    line: str
+
+
+class HookFinished(msgspec.Struct, frozen=True, tag="hook.finished", tag_field="event"):
+    """It ended with status 0; any other end is a warning."""
+
+    provider: str
+    session: str
+    command: str
+    seconds: float
+
+
 class CertificateReloaded(msgspec.Struct, frozen=True, tag="certificate.reloaded", tag_field="event"):
     """New connections get the certificate that is in the file now."""
 
@@ -168,6 +193,9 @@ Report = (
     | AgentInterrupted
     | TurnMeasured
     | ConversationFinished
+    | HookStarted
+    | HookSaid
+    | HookFinished
     | CertificateReloaded
     | Odd
     | Failed

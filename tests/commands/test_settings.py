@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from audiotap.commands.settings import LOCAL_FILE, load, user_file, variable
+from audiotap.commands.settings import LOCAL_FILE, Origin, found, load, user_file, variable
 from audiotap.errors import Exit, MachineError, UsageError
 
 SCHEMA = {
@@ -159,3 +159,68 @@ def test_a_secret_is_no_setting(files: Files) -> None:
     error = files.refusal("[listen]\nsecret = 'a-secret-in-a-file'")
     assert "AUDIOTAP_SECRET" in error.hint
     assert "a-secret-in-a-file" not in error.message
+
+
+OFFICE = (
+    "[listen]\nport = 1\nhost = 'a'\nout = 'x'\n[profile.office.listen]\nport = 2\n[profile.home.sim.bot]\nspeed = 2\n"
+)
+
+
+def test_a_profile_wins_over_files(files: Files, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Over those of everybody, in both files, and the nearer file's profile over the other; variables win over it."""
+    files.user.write_text(OFFICE + "[profile.office.speak]\nbot = 'b'\n")
+    files.local.write_text("[listen]\nport = 3\nhost = 'c'\n[profile.office.listen]\nout = 'y'\n")
+    assert files.load()["listen"] == {"port": 3, "host": "c", "out": "x"}
+    office = {"listen": {"port": 2, "host": "c", "out": "y"}, "speak": {"bot": "b"}}
+    assert load(SCHEMA, "office") == office
+    assert load(SCHEMA, "home")["sim"] == {"bot": {"speed": 2}}
+    monkeypatch.setenv("AUDIOTAP_PROFILE", "office")
+    assert files.load() == office
+    assert load(SCHEMA, "home")["listen"]["port"] == 3
+    monkeypatch.setenv("AUDIOTAP_LISTEN_PORT", "4")
+    assert files.load()["listen"]["port"] == "4"
+
+
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        (OFFICE, "did you mean office?"),
+        ("[profile.a.listen]\n[profile.b.listen]\n", "known are: a, b"),
+        ("", "write [profile.ofice.listen]"),
+    ],
+)
+def test_an_unknown_profile_is_an_error_with_a_guess(files: Files, text: str, hint: str) -> None:
+    """A slip of the pen does not become no profile."""
+    files.user.write_text(text)
+    with pytest.raises(UsageError, match="no profile ofice") as caught:
+        load(SCHEMA, "ofice")
+    assert caught.value.hint == hint
+
+
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        ("[profile.office.listen]\nprot = 1", "did you mean listen.port?"),
+        ("[profile.office.listne]\nport = 1", "did you mean listen?"),
+        ("[profile.office]\nport = 1", "known are: listen, sim.bot, speak"),
+        ("[profile]\noffice = 1", "write e.g. [profile.office.listen]"),
+        ("profile = 1", "write e.g. [profile.office.listen]"),
+        ("[profile.office.listen]\nsecret = 'x'", "files are copied: set AUDIOTAP_SECRET"),
+    ],
+)
+def test_a_profile_is_checked_though_nobody_chose_it(files: Files, text: str, hint: str) -> None:
+    """As strictly as everything else in a settings file."""
+    assert files.refusal(text).hint == hint
+
+
+def test_where_a_value_comes_from(files: Files, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each has its file or its variable."""
+    files.user.write_text("[listen]\nport = 1\nhost = 'a'\n[profile.office.listen]\nout = 'y'\n")
+    files.local.write_text("[listen]\nport = 2\n")
+    monkeypatch.setenv("AUDIOTAP_OUTPUT", "json")
+    assert found(SCHEMA, "office")["listen"] == {
+        "port": (2, Origin.FILE, str(LOCAL_FILE)),
+        "host": ("a", Origin.FILE, str(files.user)),
+        "out": ("y", Origin.PROFILE, str(files.user)),
+        "output": ("json", Origin.ENVIRONMENT, "AUDIOTAP_OUTPUT"),
+    }

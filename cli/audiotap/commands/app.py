@@ -3,12 +3,27 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated, Any
+from io import StringIO
+from typing import Annotated
 
 import typer
 
 from audiotap import __version__
-from audiotap.commands import bot, bridge, check, control, converse, demo, doctor, listen, settings, sim, watch
+from audiotap.commands import (
+    bot,
+    bridge,
+    check,
+    completion,
+    config,
+    control,
+    converse,
+    demo,
+    doctor,
+    listen,
+    settings,
+    sim,
+    watch,
+)
 from audiotap.errors import AudiotapError
 from audiotap.text import printable
 
@@ -32,6 +47,7 @@ app.command("converse")(converse.converse)
 app.command("check")(check.check)
 app.command("doctor")(doctor.doctor)
 app.command("demo")(demo.demo)
+app.add_typer(config.app, name="config")
 app.add_typer(bot.app, name="bot")
 app.add_typer(sim.app, name="sim")
 
@@ -44,33 +60,32 @@ def _version(wanted: bool) -> None:
 
 @app.callback()
 def root(
-    version: Annotated[
+    ctx: typer.Context,
+    profile: Annotated[
+        str,
+        typer.Option(
+            help="Take the settings of a profile, [profile.NAME.COMMAND] in a settings file (or AUDIOTAP_PROFILE).",
+            metavar="NAME",
+            autocompletion=completion.profiles,
+        ),
+    ] = "",
+    version: Annotated[  # noqa: ARG001 - its callback does it all
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
     ] = False,
 ) -> None:
     """Tap and record the audio of meeting bots and voice agents."""
-
-
-def schema(command: Any) -> settings.Schema:
-    """The options of every command below one, as a settings file may name them: with `-` or with `_`."""
-    return dict(_options(command, ""))
-
-
-def _options(command: Any, prefix: str) -> list[tuple[str, dict[str, bool]]]:
-    found: list[tuple[str, dict[str, bool]]] = []
-    for name, sub in getattr(command, "commands", {}).items():
-        full = f"{prefix}{name}"
-        options = {p.name: p.multiple for p in sub.params if p.param_type_name == "option" and p.name != "help"}
-        found.append((full, options | {option.replace("_", "-"): many for option, many in options.items()}))
-        found += _options(sub, f"{full}.")
-    return found
+    ctx.default_map = settings.load(settings.schema(ctx.command), profile)
 
 
 def main() -> None:
-    """Run the command line; every expected error ends as one clear line and its exit status."""
+    """Run the command line; every expected error ends as one clear line and its exit status.
+
+    Whoever is in the middle of a line, which a shell completes, is told of none.
+    """
+    if settings.completing():
+        sys.stderr = StringIO()
     try:
-        command = typer.main.get_command(app)
-        command(prog_name="audiotap", default_map=settings.load(schema(command)))
+        app(prog_name="audiotap")
     except AudiotapError as error:
         complain(error)
         sys.exit(error.status)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from audiotap.commands import settings
+from audiotap.commands import completion, settings
 from audiotap.commands.providers import Ordered, Provider
 
 if TYPE_CHECKING:
@@ -22,7 +22,10 @@ PublicUrl = Annotated[
         help="Where the bot dials us, such as wss://YOUR-TUNNEL-HOST/ (default: the running listener's URL).",
     ),
 ]
-Port = Annotated[int | None, typer.Option(help="The listener's port; needed where there are several.")]
+Port = Annotated[
+    int | None,
+    typer.Option(help="The listener's port; needed where there are several.", autocompletion=completion.ports),
+]
 Mixed = Annotated[
     bool | None,
     typer.Option(
@@ -97,7 +100,7 @@ def create(
 
 @app.command("leave")
 def leave(
-    id: Annotated[str, typer.Argument(help="The bot's id, as create printed it.")],
+    id: Annotated[str, typer.Argument(help="The bot's id, as create printed it.", autocompletion=completion.sent_bots)],
     provider: Annotated[
         Provider | None, typer.Option(help="Whose bot it is (default: what its id looks like).", show_default=False)
     ] = None,

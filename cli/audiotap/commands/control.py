@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from audiotap.commands import settings
+from audiotap.commands import completion, settings
 from audiotap.commands.providers import Provider
 from audiotap.errors import UsageError
 
@@ -14,8 +14,16 @@ if TYPE_CHECKING:
     from audiotap.net.control.remote import Target
     from audiotap.net.rest.base import Access
 
-Bot = Annotated[str, typer.Option(help="The bot's id, or its beginning; needed where there are several.")]
-Port = Annotated[int | None, typer.Option(help="The listener's port; needed where there are several.")]
+Bot = Annotated[
+    str,
+    typer.Option(
+        help="The bot's id, or its beginning; needed where there are several.", autocompletion=completion.bots
+    ),
+]
+Port = Annotated[
+    int | None,
+    typer.Option(help="The listener's port; needed where there are several.", autocompletion=completion.ports),
+]
 Wait = Annotated[float, typer.Option(help="Seconds to wait for a bot to be there (not over REST).", min=0)]
 Whose = Annotated[
     Provider | None,

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from audiotap.commands import settings
+from audiotap.commands import completion, settings
 from audiotap.commands.listen import size
 
 
@@ -18,7 +18,9 @@ def doctor(
             help="Where bots dial, such as wss://YOUR-TUNNEL-HOST/ (default: what the listener's tunnel told)."
         ),
     ] = "",
-    port: Annotated[int, typer.Option(help="The port of listen.", min=1, max=65535)] = 8765,
+    port: Annotated[
+        int, typer.Option(help="The port of listen.", min=1, max=65535, autocompletion=completion.ports)
+    ] = 8765,
     out: Annotated[Path, typer.Option(help="The folder of the recordings.")] = Path("recordings"),
     min_free: Annotated[int, typer.Option(parser=size, metavar="SIZE", help="Disk space that should be free.")] = "1G",  # type: ignore[assignment]
     json: Annotated[bool, typer.Option("--json", help="The result as JSON on stdout, an entry per line.")] = False,

@@ -148,6 +148,16 @@ def prepared(
             "--names/--no-names", help="Ask Attendee for participants' names, where ATTENDEE_API_KEY has a key for it."
         ),
     ] = True,
+    exec: Annotated[
+        str,
+        typer.Option(
+            help="A program, with arguments, to run for each finished session; AUDIOTAP_PATH and others tell which.",
+            metavar="COMMAND",
+        ),
+    ] = "",
+    max_exec: Annotated[
+        int, typer.Option(help="Runs of --exec at the same time; others wait.", min=1, rich_help_panel=LIMITS)
+    ] = 2,
     max_message: Annotated[
         int,
         typer.Option(
@@ -218,6 +228,7 @@ def prepared(
     from audiotap.jobs.listen import Plan
     from audiotap.net.door.admission import Rules
     from audiotap.net.door.limits import Limits
+    from audiotap.net.hooks import Hook, parsed
     from audiotap.net.listener import Config
     from audiotap.net.peer import is_loopback
     from audiotap.sinks.recording import Policy
@@ -275,7 +286,8 @@ def prepared(
         exposed,
         (tls_cert, tls_key) if tls_cert is not None else None,
     )
-    return Plan(config, mode, workers, tunnel.value if tunnel else "")
+    hook = Hook(parsed(exec), max_exec, settings.inherited()) if exec else Hook()
+    return Plan(config, mode, workers, tunnel.value if tunnel else "", hook)
 
 
 @taking(plan=prepared)
@@ -299,6 +311,8 @@ def listen(plan: Plan) -> None:
       audiotap listen --port 9000 --out /data/calls --json
 
       audiotap listen --tunnel cloudflared
+
+      audiotap listen --exec "./upload.sh --fast"
 
       audiotap listen --stdout | ffplay -f s16le -ar 16000 -
     """

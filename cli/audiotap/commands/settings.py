@@ -1,4 +1,4 @@
-"""Settings: flag, then AUDIOTAP_*, then ./audiotap.toml, then the user's file, then the default.
+"""Settings: flag, then AUDIOTAP_*, then the profile, then ./audiotap.toml, then the user's file, then the default.
 
 Nobody else reads the environment.
 """
@@ -9,13 +9,16 @@ import difflib
 import os
 import tempfile
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
+from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from audiotap.errors import MachineError, UsageError
 
 LOCAL_FILE = Path("audiotap.toml")
+PROFILE = "profile"
+"""The table of a settings file that has those of the profiles."""
 LONGEST_RUNTIME_DIR = 70
 """Bytes that leave room for `/audiotap/PORT-PID.sock` in a Unix socket's path (macOS takes 104, Linux 108)."""
 
@@ -36,9 +39,60 @@ AGENT_MODELS = {"azure": ("AZURE_OPENAI_REALTIME_DEPLOYMENT", "AZURE_OPENAI_REAL
 
 SECRETS = frozenset({"secret"})
 """Options that no settings file may have."""
+HIDDEN = SECRETS | {"key"}
+"""Options whose values nobody is shown."""
 
 Schema = Mapping[str, Mapping[str, bool]]
 """The options of every command, by command (`sim bot` is `sim.bot`), and whether they may be repeated."""
+
+Options = dict[str, dict[str, Any]]
+"""Values by command and by option."""
+
+
+class Origin(StrEnum):
+    """Where a value comes from; the later one wins."""
+
+    DEFAULT = "default"
+    FILE = "file"
+    PROFILE = "profile"
+    ENVIRONMENT = "environment"
+
+
+class Setting(NamedTuple):
+    """A value, and where it comes from: `where` is the file or the variable."""
+
+    value: Any
+    origin: Origin
+    where: str
+
+
+Found = dict[str, dict[str, Setting]]
+"""Settings by command and by option, as typer calls it."""
+
+
+class File(NamedTuple):
+    """What a settings file says: for everybody, and by profile."""
+
+    path: Path
+    options: Options
+    profiles: dict[str, Options]
+
+
+def options(command: Any, prefix: str = "") -> dict[str, list[Any]]:
+    """The parameters that are options of every command below one."""
+    found: dict[str, list[Any]] = {}
+    for name, sub in getattr(command, "commands", {}).items():
+        found[f"{prefix}{name}"] = [p for p in sub.params if p.param_type_name == "option" and p.name != "help"]
+        found |= options(sub, f"{prefix}{name}.")
+    return found
+
+
+def schema(command: Any) -> Schema:
+    """The same as a settings file may name them: with `-` or with `_`."""
+    return {
+        name: {spelling: one.multiple for one in some for spelling in (one.name, one.name.replace("_", "-"))}
+        for name, some in options(command).items()
+    }
 
 
 def control_folder() -> Path:
@@ -76,6 +130,11 @@ def recall_secrets() -> str:
 def twilio_tokens() -> str:
     """The tokens with which Twilio signs, apart by spaces or commas."""
     return os.environ.get("AUDIOTAP_TWILIO_TOKEN", "")
+
+
+def completing() -> bool:
+    """Whether a shell asks what could come next, for somebody in the middle of a line."""
+    return os.environ.get("_AUDIOTAP_COMPLETE", "").startswith("complete_")
 
 
 def invocation() -> str:
@@ -128,19 +187,66 @@ def user_file() -> Path:
     return user_config_path("audiotap") / "audiotap.toml"
 
 
-def load(schema: Schema) -> dict[str, Any]:
-    """Defaults for the commands out of the settings files and the environment, the nearer winning.
+def inherited() -> dict[str, str]:
+    """What programs that we start are handed."""
+    return dict(os.environ)
 
-    Nested as typer wants them. UsageError for an unknown table or key in a file, with the nearest known one.
+
+def keys() -> dict[str, bool]:
+    """The variables of secrets and keys, and whether they are set."""
+    names = {name for some in (*KEYS.values(), *AGENT_KEYS.values()) for name in some}
+    return {name: bool(_first(name)) for name in sorted({"AUDIOTAP_SECRET", "AUDIOTAP_RECALL_SECRET", *names})}
+
+
+def profile() -> str:
+    """The profile that is meant where no option names one."""
+    return _first("AUDIOTAP_PROFILE")
+
+
+def files(schema: Schema) -> tuple[File, ...]:
+    """The settings files that are there, the nearer one last.
+
+    UsageError for an unknown table or key, with the nearest known one.
     """
-    merged: dict[str, Any] = {}
-    for source in (_read(user_file(), schema), _read(LOCAL_FILE, schema), _environment(schema)):
-        for command, options in source.items():
-            place = merged
-            for part in command.split("."):
-                place = place.setdefault(part, {})
-            place.update(options)
+    read = (_read(path, schema) for path in (user_file(), LOCAL_FILE))
+    return tuple(file for file in read if file is not None)
+
+
+def found(schema: Schema, chosen: str = "") -> Found:
+    """What files, a profile and the environment set. UsageError for a profile that is nowhere."""
+    there = files(schema)
+    chosen = chosen or profile()
+    known = {name for file in there for name in file.profiles}
+    if chosen and chosen not in known:
+        raise UsageError(f"there is no profile {chosen}", _guess(chosen, known) or f"write [profile.{chosen}.listen]")
+    layers = [
+        *(_set(file.options, Origin.FILE, str(file.path)) for file in there),
+        *(_set(file.profiles.get(chosen, {}), Origin.PROFILE, str(file.path)) for file in there),
+        _environment(schema),
+    ]
+    merged: Found = {}
+    for layer in layers:
+        for command, options in layer.items():
+            merged.setdefault(command, {}).update(options)
     return merged
+
+
+def load(schema: Schema, chosen: str = "") -> dict[str, Any]:
+    """Defaults for the commands out of what is found, nested as typer wants them."""
+    nested: dict[str, Any] = {}
+    for command, options in found(schema, chosen).items():
+        place = nested
+        for part in command.split("."):
+            place = place.setdefault(part, {})
+        place.update({option: setting.value for option, setting in options.items()})
+    return nested
+
+
+def _set(options: Options, origin: Origin, where: str) -> Found:
+    return {
+        command: {option: Setting(value, origin, where) for option, value in some.items()}
+        for command, some in options.items()
+    }
 
 
 def variable(command: str, option: str) -> str:
@@ -148,53 +254,67 @@ def variable(command: str, option: str) -> str:
     return f"AUDIOTAP_{command}_{option}".replace(".", "_").replace("-", "_").upper()
 
 
-def _environment(schema: Schema) -> dict[str, dict[str, Any]]:
+def _environment(schema: Schema) -> Found:
     """What the environment sets; AUDIOTAP_OUTPUT alone is short for every command that has --output."""
-    found: dict[str, dict[str, Any]] = {}
+    found: Found = {}
     for command, options in schema.items():
         for option in (option for option, repeatable in options.items() if not repeatable):
             names = [variable(command, option), *(["AUDIOTAP_OUTPUT"] if option == "output" else [])]
-            values = [os.environ[name] for name in names if os.environ.get(name)]
-            if values:
-                found.setdefault(command, {})[option.replace("-", "_")] = values[0]
+            name = next((name for name in names if os.environ.get(name)), None)
+            if name is not None:
+                setting = Setting(os.environ[name], Origin.ENVIRONMENT, name)
+                found.setdefault(command, {})[option.replace("-", "_")] = setting
     return found
 
 
-def _read(path: Path, schema: Schema) -> dict[str, dict[str, Any]]:
+def _read(path: Path, schema: Schema) -> File | None:
+    """A settings file; None where there is none."""
     try:
         document = tomllib.loads(path.read_text("utf-8"))
     except FileNotFoundError:
-        return {}
+        return None
     except (OSError, UnicodeError) as error:
         raise MachineError(f"cannot read {path}: {error}") from error
     except tomllib.TOMLDecodeError as error:
         raise UsageError(f"{path} is no valid TOML: {error}") from error
-    return _checked(path, document, schema, "")
+    profiles = document.pop(PROFILE, {})
+    if not isinstance(profiles, dict) or not all(isinstance(profile, dict) for profile in profiles.values()):
+        raise UsageError(f"{path}: a profile is a table for each command", "write e.g. [profile.office.listen]")
+    told = {name: _checked(f"{path}: {PROFILE}.{name}", table, schema, "") for name, table in profiles.items()}
+    return File(path, _checked(str(path), document, schema, ""), told)
 
 
-def _checked(path: Path, table: dict[str, Any], schema: Schema, prefix: str) -> dict[str, dict[str, Any]]:
-    found: dict[str, dict[str, Any]] = {}
+def _checked(where: str, table: dict[str, Any], schema: Schema, prefix: str) -> Options:
+    found: Options = {}
     for key, value in table.items():
         name = f"{prefix}{key}"
         if isinstance(value, dict) and (name in schema or any(known.startswith(f"{name}.") for known in schema)):
             options = {k: v for k, v in value.items() if not isinstance(v, dict)}
-            _check_keys(path, name, options, schema.get(name, {}))
+            _check_keys(where, name, options, schema)
             found[name] = {k.replace("-", "_"): v for k, v in options.items()}
-            found |= _checked(path, {k: v for k, v in value.items() if isinstance(v, dict)}, schema, f"{name}.")
+            found |= _checked(where, {k: v for k, v in value.items() if isinstance(v, dict)}, schema, f"{name}.")
         else:
-            raise _unknown(path, name, [f"{known}" for known in schema])
+            raise _unknown(where, name, schema)
     return found
 
 
-def _check_keys(path: Path, command: str, options: dict[str, Any], known: Iterable[str]) -> None:
+def _check_keys(where: str, command: str, options: Iterable[str], schema: Schema) -> None:
+    below = [f"{name}.{option}" for name, some in schema.items() for option in some]
+    known = [name for name in below if name.startswith(f"{command}.")]
     for key in options:
         if key in SECRETS:
-            raise UsageError(f"{path}: {command}.{key} is no setting", "files are copied: set AUDIOTAP_SECRET")
-        if key not in known:
-            raise _unknown(path, f"{command}.{key}", [f"{command}.{option}" for option in known])
+            raise UsageError(f"{where}: {command}.{key} is no setting", "files are copied: set AUDIOTAP_SECRET")
+        if f"{command}.{key}" not in known:
+            raise _unknown(where, f"{command}.{key}", known)
 
 
-def _unknown(path: Path, name: str, known: list[str]) -> UsageError:
+def _unknown(where: str, name: str, known: Collection[str]) -> UsageError:
+    return UsageError(f"{where}: unknown setting {name}", _guess(name, known))
+
+
+def _guess(name: str, known: Collection[str]) -> str:
+    """What was probably meant; everything there is where nothing is near, and nothing where nothing is."""
     near = difflib.get_close_matches(name, known, 1)
-    hint = f"did you mean {near[0]}?" if near else f"known are: {', '.join(sorted(known))}"
-    return UsageError(f"{path}: unknown setting {name}", hint)
+    if near:
+        return f"did you mean {near[0]}?"
+    return f"known are: {', '.join(sorted(known))}" if known else ""

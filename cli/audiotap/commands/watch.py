@@ -6,14 +6,19 @@ from typing import Annotated
 
 import typer
 
-from audiotap.commands import settings
+from audiotap.commands import completion, settings
 from audiotap.errors import UsageError
 from audiotap.jobs.mode import Output
 
 
 def watch(
     port: Annotated[
-        int | None, typer.Option(help="The listener's port; needed where there are several.", show_default=False)
+        int | None,
+        typer.Option(
+            help="The listener's port; needed where there are several.",
+            show_default=False,
+            autocompletion=completion.ports,
+        ),
     ] = None,
     levels: Annotated[
         bool, typer.Option("--levels", help="With --json: the meter too, twelve times a second.")

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import resource
 import sys
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager, nullcontext
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -15,6 +16,7 @@ from audiotap.errors import Exit, MachineError
 from audiotap.jobs.mode import Output
 from audiotap.jobs.running import Signals, run
 from audiotap.jobs.show import Shown, show
+from audiotap.net.hooks import Hook, Hooks
 from audiotap.net.listener import Config, Listener, listening
 from audiotap.net.tasks import first_of
 from audiotap.net.tunnel import check_tunnel, keep_tunnel
@@ -27,12 +29,16 @@ MOST_FILES = 65536
 
 
 class Plan(msgspec.Struct, frozen=True):
-    """What is asked of a listener: with how many processes, how it talks, and what leads to it from outside, if any."""
+    """What is asked of a listener: with how many processes, how it talks, what leads to it from outside, if any.
+
+    `hook` is run for each session that is finished.
+    """
 
     config: Config
     mode: Output
     workers: int = 1
     tunnel: str = ""
+    hook: Hook = Hook()
 
 
 def listen(plan: Plan, joining: Joining | None = None) -> Exit:
@@ -45,8 +51,8 @@ def listen(plan: Plan, joining: Joining | None = None) -> Exit:
     _check_out(plan.config.recording.out)
     config = _within(_raise_file_limit(), plan.config, plan.workers)
     if plan.workers == 1:
-        return run(_listen(config, plan.mode, plan.tunnel, joining or _nobody))
-    return run(_listen_together(config, plan.mode, plan.workers, plan.tunnel))
+        return run(_listen(config, plan, joining or _nobody))
+    return run(_listen_together(config, plan))
 
 
 def _nobody(_listener: Listener, _shown: Shown) -> AbstractAsyncContextManager[None]:
@@ -54,23 +60,31 @@ def _nobody(_listener: Listener, _shown: Shown) -> AbstractAsyncContextManager[N
     return nullcontext()
 
 
-async def _listen(config: Config, mode: Output, tunnel: str, joining: Joining) -> Exit:
+async def _listen(config: Config, plan: Plan, joining: Joining) -> Exit:
     signals = Signals()
-    with show(mode) as shown:
-        async with listening(config, shown.tell, shown.watchers) as listener, joining(listener, shown):
+    with show(plan.mode) as shown:
+        async with (
+            _hooked(plan.hook, shown) as hooks,
+            listening(config, hooks.tell, shown.watchers) as listener,
+            joining(listener, shown),
+        ):
+            signals.at_last = hooks.kill
             if config.tls is not None and not _has_terminal():
                 signals.reload = listener.reload
-            await shown.during(first_of(_reachable(listener, tunnel, shown), signals.asked.wait()))
+            await shown.during(first_of(_reachable(listener, plan.tunnel, shown), signals.asked.wait()))
     return _status(listener, signals)
 
 
-async def _listen_together(config: Config, mode: Output, workers: int, tunnel: str) -> Exit:
+async def _listen_together(config: Config, plan: Plan) -> Exit:
     signals = Signals()
-    board = Board() if mode is Output.RICH else None
-    with show(mode, board) as shown:
-        async with fronting(config, workers, shown.tell, board) as front:
-            signals.at_last = front.kill
-            working = first_of(_reachable(front, tunnel, shown), front.trouble())
+    board = Board() if plan.mode is Output.RICH else None
+    with show(plan.mode, board) as shown:
+        async with (
+            _hooked(plan.hook, shown) as hooks,
+            fronting(config, plan.workers, hooks.tell, board) as front,
+        ):
+            signals.at_last = partial(_kill, front, hooks)
+            working = first_of(_reachable(front, plan.tunnel, shown), front.trouble())
             await shown.during(first_of(working, signals.asked.wait()))
     return _status(front, signals)
 
@@ -80,6 +94,21 @@ async def _reachable(listener: Listener | Front, tunnel: str, shown: Shown) -> N
     if tunnel:
         await keep_tunnel(tunnel, listener.url, listener.publish, shown.tell)
     await asyncio.Event().wait()
+
+
+@asynccontextmanager
+async def _hooked(hook: Hook, shown: Shown) -> AsyncIterator[Hooks]:
+    """Run hooks while the block runs, and return when the last one has ended."""
+    hooks = Hooks(hook, shown.tell)
+    try:
+        yield hooks
+    finally:
+        await shown.during(hooks.over())
+
+
+def _kill(front: Front, hooks: Hooks) -> None:
+    front.kill()
+    hooks.kill()
 
 
 def _status(listener: Listener | Front, signals: Signals) -> Exit:

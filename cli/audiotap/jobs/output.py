@@ -15,6 +15,9 @@ from audiotap.reports import (
     CertificateReloaded,
     ConversationFinished,
     Failed,
+    HookFinished,
+    HookSaid,
+    HookStarted,
     Listening,
     Odd,
     Reachable,
@@ -67,18 +70,18 @@ def lines(report: Report) -> list[str]:  # noqa: PLR0911 - one return per kind o
             return told + (["  bots are let in with the address that audiotap url prints"] if report.guarded else [])
         case Reachable():
             return list(_reachable(report))
-        case SessionStarted():
-            return [f"{report.provider} {printable(report.session)}: session started: {printable(report.path or '')}"]
+        case SessionStarted() | SessionFinished():
+            return [_session(report)]
         case TrackStarted():
             return [f"{_track(report)}: {report.rate} Hz, from {report.start:.2f} s"]
         case TrackFinished():
             gaps = f", {counted(report.gaps, 'gap')}" if report.gaps else ""
             told = [f"{_track(report)}: {report.seconds:.2f} s{gaps}: {printable(report.path or 'not written')}"]
             return told + ([f"  play it: {printable(report.play)}"] if report.play else [])
-        case SessionFinished():
-            return [_finished(report)]
         case AgentReady() | SaidAloud() | AgentInterrupted() | TurnMeasured() | ConversationFinished():
             return _conversation(report)
+        case HookStarted() | HookSaid() | HookFinished():
+            return [_hook(report)]
         case CertificateReloaded():
             return [f"the certificate is now what {printable(report.path)} holds"]
         case Odd() | Failed():
@@ -121,6 +124,17 @@ def _conversation(
             return [f"conversation with {report.provider}: {told}: {printable(report.path or 'not written')}"]
 
 
+def _hook(report: HookStarted | HookSaid | HookFinished) -> str:
+    whose = f"{report.provider} {printable(report.session)}"
+    match report:
+        case HookStarted():
+            return f"{whose}: running {printable(report.command)}"
+        case HookSaid():
+            return f"{whose}: | {printable(report.line)}"
+        case HookFinished():
+            return f"{whose}: {printable(report.command)} ended after {report.seconds:.1f} s"
+
+
 def _turn(report: TurnMeasured) -> str:
     """A turn's figures; what was not there to be measured is called missing."""
     names = {"response": "answer heard after", "first_byte": "first byte", "server": "by its own word"}
@@ -135,10 +149,13 @@ def _track(report: TrackStarted | TrackFinished) -> str:
     return f"{printable(report.session)}: track {printable(report.track)}{name}"
 
 
-def _finished(report: SessionFinished) -> str:
+def _session(report: SessionStarted | SessionFinished) -> str:
+    whose = f"{report.provider} {printable(report.session)}"
+    if isinstance(report, SessionStarted):
+        return f"{whose}: session started: {printable(report.path or '')}"
     loss = ", with losses (the manifest tells which)" if report.lossy else ""
     return (
-        f"{report.provider} {printable(report.session)}: session finished ({printable(report.reason)}): "
+        f"{whose}: session finished ({printable(report.reason)}): "
         f"{report.seconds:.2f} s, {counted(len(report.files), 'file')}{loss}: {printable(report.path or 'not written')}"
     )
 

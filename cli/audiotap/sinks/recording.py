@@ -197,14 +197,14 @@ class Recording:
         self._try(self._write_manifest)
 
     def conclude(self) -> None:
-        """After the finish: convert what is to be converted, report, and let go of the folder. It may take long."""
+        """After the finish: convert what is to be converted, let go of the folder, and report. It may take long."""
         if self.policy.form == "flac":
             self._convert()
+        if self._lock is not None:
+            os.close(self._lock)
         for track in self.summary.tracks:
             self._tell(self._track_finished(track))
         self._tell(self._session_finished())
-        if self._lock is not None:
-            os.close(self._lock)
 
     # The folder
 

@@ -78,6 +78,19 @@ async def statuses(folder: Path, port: int | None) -> list[tuple[Listener, Statu
     return [(one, status) for one, status in asked if status is not None]
 
 
+async def answering_within(seconds: float, folder: Path, port: int | None) -> list[tuple[Listener, Status]]:
+    """The running listeners that say in time how they stand; one that is busy holds up nobody."""
+    asking = {asyncio.create_task(one.status()): one for one in listeners(folder, port)}
+    if not asking:
+        return []
+    await asyncio.wait(asking, timeout=seconds)
+    late = [task for task in asking if not task.done()]
+    for task in late:
+        task.cancel()
+    answered = [(one, task.result()) for task, one in asking.items() if task not in late and not task.exception()]
+    return [(one, status) for one, status in answered if status is not None]
+
+
 async def bots_url(folder: Path, port: int | None) -> str:
     """Where bots dial the listener that runs; NobodyError when none does, UsageError when several do."""
     running = await statuses(folder, port)
