@@ -148,6 +148,23 @@ def prepared(
             "--names/--no-names", help="Ask Attendee for participants' names, where ATTENDEE_API_KEY has a key for it."
         ),
     ] = True,
+    capture: Annotated[
+        Path | None,
+        typer.Option(
+            help="Keep all that bots send in this file (FILE.jsonl.gz), for audiotap replay: people's voices, as they "
+            "came.",
+            show_default=False,
+        ),
+    ] = None,
+    max_capture: Annotated[
+        int,
+        typer.Option(
+            parser=size,
+            metavar="SIZE",
+            help="Stop the capture at this size; not the recording.",
+            rich_help_panel=LIMITS,
+        ),
+    ] = "4G",  # type: ignore[assignment]
     max_message: Annotated[
         int,
         typer.Option(
@@ -233,6 +250,8 @@ def prepared(
         raise UsageError("--tls-key without --tls-cert", "give both")
     if tls_cert is not None and workers > 1:
         raise UsageError("--workers cannot hand TLS over", "put a proxy with TLS in front, or leave --workers out")
+    if capture is not None and workers > 1:
+        raise UsageError("--capture is for one process", "leave --workers out, or --capture")
     if public_url:
         _check_public(public_url)
     if public_url and tunnel is not None:
@@ -271,6 +290,7 @@ def prepared(
         public_url,
         exposed,
         (tls_cert, tls_key) if tls_cert is not None else None,
+        capture=(capture, max_capture) if capture is not None else None,
     )
     return Plan(config, mode, workers, tunnel.value if tunnel else "")
 

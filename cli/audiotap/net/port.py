@@ -59,8 +59,8 @@ TLS_HELLO = b"\x16\x03"
 class Host(Protocol):
     """Whose port it is. All is asked and told in the event loop's thread."""
 
-    def connect(self, peer: Peer, /) -> Receiver:
-        """Somebody was let in; who takes what they say."""
+    def connect(self, peer: Peer, request: Request, /) -> Receiver:
+        """Somebody was let in, for that request; who takes what they say."""
 
     def ready(self) -> bool:
         """Whether anybody is to be read."""
@@ -344,7 +344,7 @@ class Peer:
             if isinstance(event, Request):
                 self._protocol.send_response(self._answer(event))
                 if self.open:
-                    self._receiver = self._port.host.connect(self)
+                    self._receiver = self._port.host.connect(self, event)
             elif isinstance(event, Frame) and event.opcode in {Opcode.TEXT, Opcode.BINARY, Opcode.CONT}:
                 self._gather(event)
         self._pass_on()
