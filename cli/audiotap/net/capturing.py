@@ -52,8 +52,9 @@ class CaptureWriter:
         self._over = self._sealed = False
 
     def begin(self, hello: Hello) -> None:
-        """Write the first line."""
+        """Write the first line, at once: it makes the file a capture."""
         self.take(hello)
+        self._pass_on()
         self._tell(Capturing(str(self._path)))
 
     def take(self, moment: Moment) -> None:

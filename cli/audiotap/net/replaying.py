@@ -18,6 +18,9 @@ from audiotap.capture import Capture, Left, Opened, Took
 from audiotap.errors import NobodyError
 from audiotap.net.peer import dial
 
+LOSING_SECONDS = 1.0
+"""That a server has to close its end of a connection that was lost."""
+
 
 class Outcome(msgspec.Struct):
     """What became of a replay; `unsent` are frames for which there was no connection any more."""
@@ -100,8 +103,7 @@ class _Stage:
             return
         connection, _ = self._open[number]
         if lost:
-            connection.transport.close()
-            await connection.wait_closed()
+            await _lose(connection)
         else:
             await connection.close()
         self._forget(number)
@@ -114,6 +116,17 @@ class _Stage:
     def _forget(self, number: int) -> None:
         _, hearing = self._open.pop(number)
         hearing.cancel()
+
+
+async def _lose(connection: ClientConnection) -> None:
+    """End a connection without a goodbye. Its end comes behind all that was said: a reset would overtake that."""
+    if connection.transport.can_write_eof():
+        connection.transport.write_eof()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LOSING_SECONDS):
+                await connection.wait_closed()
+    connection.transport.close()
+    await connection.wait_closed()
 
 
 async def _hear(connection: ClientConnection) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from audiotap.audio import Chunk
-from audiotap.capture import Capture, Ended, Hello, Left, Moment, Named, Noted, Opened, Spoke, Took
+from audiotap.capture import Capture, CaptureError, Ended, Hello, Left, Moment, Named, Noted, Opened, Spoke, Took
 from audiotap.net.door.limits import Limits
 from audiotap.net.port import Carried
 from audiotap.net.tap import Link, Live, Tap, Tell
@@ -39,7 +39,7 @@ async def rerecord(capture: Capture, out: Path, tell: Tell) -> bool:
     tap = Tap(tell, hello.linger, limits=limits, clock=clock)
     tap.wall = clock.wall
     recorder = Recorder(Policy(out, hello.format), tell)
-    lane = _Straight(recorder)
+    lane = StraightLane(recorder)
     tap.start([lane], telling=False)
     again = _Again(tap)
     reason = CUT_OFF
@@ -54,6 +54,8 @@ async def rerecord(capture: Capture, out: Path, tell: Tell) -> bool:
             if not lane.calm:
                 lane.write()
                 await asyncio.sleep(0)
+    except RecursionError as error:
+        raise CaptureError(f"{capture.path} holds something too deep to be written", "") from error
     finally:
         await tap.close(reason)
     return not (tap.lossy or recorder.failed)
@@ -146,7 +148,7 @@ class _Deaf:
         raise NotImplementedError
 
 
-class _Straight:
+class StraightLane:
     """The lane to a recorder for which everybody waits."""
 
     ready = True

@@ -294,7 +294,8 @@ class Tap:
         if self.witness is not None:
             self.witness(Ended(now, reason))
         for live in list(self.sessions.values()):
-            self._end(live, reason, now)
+            if not self._is_over(live, now):
+                self._end(live, reason, now)
         await asyncio.gather(*self._ending)
         for lane in self._lanes:
             await lane.close()
@@ -465,8 +466,7 @@ class Tap:
         key = (link.provider, session)
         live = self.sessions.get(key)
         if live is None or link not in live.links:
-            if live is not None and live.over <= now + SLACK:
-                self._give_up(live)
+            if live is not None and self._is_over(live, now):
                 live = None
             if not self._has_room(key, link):
                 return None
@@ -545,6 +545,15 @@ class Tap:
         """The bot of a session stayed away for too long."""
         self._end(live, f"no connection for {live.linger:g} s", live.over)
 
+    def _is_over(self, live: Live, now: float) -> bool:
+        """Whether a session has ended by now, though the loop may be late; one that has not is up to date."""
+        if live.over <= now + SLACK:
+            self._give_up(live)
+        if self.sessions.get(live.session.key) is not live:
+            return True
+        self._catch_up(live, now)
+        return False
+
     def _end(self, live: Live, reason: str, now: float) -> None:
         """Take a session off the line; its bot may come back at once, as a new one."""
         if self.sessions.pop(live.session.key, None) is None:
@@ -601,7 +610,8 @@ class Tap:
     def name(self, live: Live, names: Mapping[str, str]) -> None:
         """Names of participants were learnt, by the ids that the provider has for them."""
         now = self._clock.time()
-        self._catch_up(live, now)
+        if self._is_over(live, now):
+            return
         if self.witness is not None:
             self.witness(Named(now, *live.session.key, dict(names)))
         for participant, name in names.items():
@@ -710,13 +720,13 @@ class Tap:
 
     def note(self, live: Live, kind: str, data: dict[str, Any]) -> None:
         """Keep something that occurred now in a session's event log."""
-        if self.sessions.get(live.session.key) is live:
-            now = self._clock.time()
-            self._catch_up(live, now)
-            if self.witness is not None:
-                self.witness(Noted(now, *live.session.key, kind, data))
-            occurred = Occurred(live.session.key[1], kind, data)
-            self._put(Logged(live.session.key, occurred, live.session.elapsed(now)))
+        now = self._clock.time()
+        if self._is_over(live, now):
+            return
+        if self.witness is not None:
+            self.witness(Noted(now, *live.session.key, kind, data))
+        occurred = Occurred(live.session.key[1], kind, data)
+        self._put(Logged(live.session.key, occurred, live.session.elapsed(now)))
 
     def status(self) -> Status:
         """How everything stands."""
@@ -732,13 +742,13 @@ class Tap:
 
     def _spoken(self, live: Live, block: Block) -> None:
         """Record a block we sent where it will be heard."""
-        if self.sessions.get(live.session.key) is live:
-            self.place_spoken(live, block.chunk, block.plays_at)
+        self.place_spoken(live, block.chunk, block.plays_at)
 
     def place_spoken(self, live: Live, chunk: Chunk, plays_at: float) -> None:
         """Record what is heard from `plays_at` on, on our clock."""
         now = self._clock.time()
-        self._catch_up(live, now)
+        if self._is_over(live, now):
+            return
         if self.witness is not None:
             self.witness(Spoke(now, *live.session.key, chunk.rate, plays_at, chunk.pcm))
         self._put_placed(live, live.session.place_spoken(chunk, plays_at))
