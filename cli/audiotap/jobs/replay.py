@@ -56,8 +56,11 @@ async def _play(capture: Capture, url: str, speed: float, outcome: Outcome) -> b
 
 
 async def _record(capture: Capture, out: Path, mode: Output) -> Exit:
+    signals = Signals()
     with show(mode) as shown:
-        complete = await rerecord(capture, out, shown.tell)
+        complete = await first_of(rerecord(capture, out, shown.tell), signals.asked.wait())
+        if complete is None:
+            raise InterruptedRunError("interrupted before the capture was recorded to its end", "run it again")
         if not capture.whole:
             shown.tell(Odd(f"{capture.path} {CUT_OFF}"))
     return Exit.OK if complete else Exit.LOSSY

@@ -118,7 +118,7 @@ class _Again:
     def happens(self, moment: Moment) -> None:
         match moment:
             case Opened():
-                self._links[moment.connection] = self._tap.connect(_Deaf())
+                self._links[moment.connection] = self._tap.connect(Deaf())
             case Took():
                 self._links[moment.connection].take(moment.wires)
             case Left():
@@ -138,7 +138,7 @@ class _Again:
                 self._tap.note(live, moment.event, moment.data)
 
 
-class _Deaf:
+class Deaf:
     """A connection to which nothing can be said."""
 
     async def send(self, _wire: str) -> bool:
