@@ -17,6 +17,21 @@ SPOKEN = "spoken"
 """The track of what we played into the meeting."""
 
 
+class Asked(msgspec.Struct, frozen=True):
+    """How a connection was asked for, where no message tells whose it is.
+
+    `path` is without the listener's secret; `kind` is the request's Content-Type; `id` is no other connection's.
+    """
+
+    path: str = "/"
+    query: str = ""
+    kind: str = ""
+    id: str = ""
+
+
+UNASKED = Asked()
+
+
 class Heard(msgspec.Struct, frozen=True, gc=False, tag="heard"):
     """Audio from a meeting.
 

@@ -78,5 +78,5 @@ class Order(Generic[T]):
         return out
 
     def _impatient(self, now: float) -> bool:
-        longest = now - min(arrived for _, arrived in self._waiting.values())
-        return longest >= PATIENCE or len(self._waiting) > MAX_WAITING
+        first = min(arrived for _, arrived in self._waiting.values())
+        return now >= first + PATIENCE or len(self._waiting) > MAX_WAITING

@@ -165,6 +165,12 @@ class CertificateReloaded(msgspec.Struct, frozen=True, tag="certificate.reloaded
     path: str
 
 
+class Capturing(msgspec.Struct, frozen=True, tag="capturing", tag_field="event"):
+    """Whatever bots send is kept in a file, as it came."""
+
+    path: str
+
+
 class Odd(msgspec.Struct, frozen=True, tag="warning", tag_field="event"):
     """Something was mended, counted or ignored; the recording goes on."""
 
@@ -197,6 +203,7 @@ Report = (
     | HookSaid
     | HookFinished
     | CertificateReloaded
+    | Capturing
     | Odd
     | Failed
 )

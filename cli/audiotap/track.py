@@ -328,7 +328,7 @@ class Track:
         while self._waiting:
             piece, reach = self._waiting[0]
             hole = self._hole(piece, jitter)
-            if hole and now - piece.arrived < self._patience(piece) and not everything:
+            if hole and now < piece.arrived + self._patience(piece) and not everything:
                 break
             self._waiting.popleft()
             if self._least[0] == reach:

@@ -12,9 +12,9 @@ from tests.signals import counting
 
 from audiotap.audio import Chunk
 from audiotap.dialects.attendee import INTERRUPT, PAUSE, PAUSE_PREFIXED, Attendee
-from audiotap.dialects.base import MAX_TEXT, UNASKED, Side
+from audiotap.dialects.base import MAX_TEXT, Side
 from audiotap.errors import WireError
-from audiotap.events import MIXED, Event, Heard, Pause, Speak, Unknown
+from audiotap.events import MIXED, UNASKED, Event, Heard, Pause, Speak, Unknown
 from audiotap.intake import Intake
 
 FIXTURES = Path(__file__).parent / "fixtures"

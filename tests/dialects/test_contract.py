@@ -20,10 +20,24 @@ from audiotap.audio import Chunk, from_ulaw
 from audiotap.dialects import REGISTER, recognise
 from audiotap.dialects.attendee import INTERRUPT, PAUSE_PREFIXED
 from audiotap.dialects.bare import HELLO
-from audiotap.dialects.base import UNASKED, Asked, Dialect, Side, Wire, participant_track, samples, track_participant
+from audiotap.dialects.base import Dialect, Side, Wire, participant_track, samples, track_participant
 from audiotap.dialects.meetingbaas import SPEAKERS
 from audiotap.errors import UnspokenError, WireError
-from audiotap.events import MIXED, SPOKEN, Event, Fault, Heard, Mark, Occurred, Pause, Speak, Stop, Unknown
+from audiotap.events import (
+    MIXED,
+    SPOKEN,
+    UNASKED,
+    Asked,
+    Event,
+    Fault,
+    Heard,
+    Mark,
+    Occurred,
+    Pause,
+    Speak,
+    Stop,
+    Unknown,
+)
 
 FIXTURES = sorted(Path(__file__).parent.joinpath("fixtures").glob("*.json"))
 

@@ -6,10 +6,10 @@ import pytest
 
 from audiotap.audio import Chunk
 from audiotap.dialects import recognise
-from audiotap.dialects.base import Asked, Side
+from audiotap.dialects.base import Side
 from audiotap.dialects.livekit import LiveKit
 from audiotap.errors import WireError
-from audiotap.events import Heard
+from audiotap.events import Asked, Heard
 
 RAW = "audio/x-raw"
 

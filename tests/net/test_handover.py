@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from tests.net.test_port import REQUEST, frame, pong
 from websockets.asyncio.client import connect
 from websockets.frames import Frame, Opcode
+from websockets.http11 import Request
 
 from audiotap.net.door.limits import Limits
 from audiotap.net.handover import Handed, Handover
@@ -44,9 +45,12 @@ class Giver:
 class House:
     """A host that has a receiver for everybody."""
 
-    def __init__(self, connect: Callable[[Peer], Receiver]) -> None:
-        self.connect = connect
+    def __init__(self, receiver: Callable[[Peer], Receiver]) -> None:
+        self._receiver = receiver
         self.refused: list[str] = []
+
+    def connect(self, peer: Peer, _: Request) -> Receiver:
+        return self._receiver(peer)
 
     def ready(self) -> bool:
         return True

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 from websockets.frames import CloseCode, Frame, Opcode
+from websockets.http11 import Request
 from websockets.protocol import State
 from websockets.server import ServerProtocol
 
@@ -79,7 +80,7 @@ class House:
         self.port = Port(sockets, self, limits)
         self.port.start()
 
-    def connect(self, peer: Peer) -> Ear:
+    def connect(self, peer: Peer, _: Request | None = None) -> Ear:
         self.ears.append(Ear(peer))
         self.news.set()
         return self.ears[-1]

@@ -161,6 +161,7 @@ class Place:
         self.folder = folder
         self.out = folder / "recordings"
         self.started: list[Running] = []
+        self.captures = False
         self.environment = {name: value for name, value in os.environ.items() if not name.startswith(OURS)} | {
             "PYTHONPATH": str(ROOT),
             **STARTED_OFTEN,
@@ -192,7 +193,8 @@ class Place:
         self, *options: Arg, environment: Mapping[str, str] | None = None, within: Sequence[Arg] = ()
     ) -> Listener:
         """A listener that is ready; environment and command as for `start`."""
-        args = ("listen", "--port", 0, "--out", self.out, "--json", *options)
+        capture = ("--capture", self.folder / "all.jsonl.gz") if self.captures and "--workers" not in options else ()
+        args = ("listen", "--port", 0, "--out", self.out, "--json", *capture, *options)
         return await self._listening(args, environment, within)
 
     async def agent(self, provider: str, *options: Arg) -> Listener:

@@ -20,6 +20,7 @@ from audiotap.commands import (
     demo,
     doctor,
     listen,
+    replay,
     settings,
     sim,
     watch,
@@ -44,6 +45,7 @@ app.command("watch")(watch.watch)
 app.command("url")(bot.url)
 app.command("bridge")(bridge.bridge)
 app.command("converse")(converse.converse)
+app.command("replay")(replay.replay)
 app.command("check")(check.check)
 app.command("doctor")(doctor.doctor)
 app.command("demo")(demo.demo)

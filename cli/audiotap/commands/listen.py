@@ -158,6 +158,23 @@ def prepared(
     max_exec: Annotated[
         int, typer.Option(help="Runs of --exec at the same time; others wait.", min=1, rich_help_panel=LIMITS)
     ] = 2,
+    capture: Annotated[
+        Path | None,
+        typer.Option(
+            help="Keep all that bots send in this file (FILE.jsonl.gz), for audiotap replay: people's voices, as they "
+            "came.",
+            show_default=False,
+        ),
+    ] = None,
+    max_capture: Annotated[
+        int,
+        typer.Option(
+            parser=size,
+            metavar="SIZE",
+            help="Stop the capture at this size; not the recording.",
+            rich_help_panel=LIMITS,
+        ),
+    ] = "4G",  # type: ignore[assignment]
     max_message: Annotated[
         int,
         typer.Option(
@@ -244,6 +261,8 @@ def prepared(
         raise UsageError("--tls-key without --tls-cert", "give both")
     if tls_cert is not None and workers > 1:
         raise UsageError("--workers cannot hand TLS over", "put a proxy with TLS in front, or leave --workers out")
+    if capture is not None and workers > 1:
+        raise UsageError("--capture is for one process", "leave --workers out, or --capture")
     if public_url:
         _check_public(public_url)
     if public_url and tunnel is not None:
@@ -285,6 +304,7 @@ def prepared(
         public_url,
         exposed,
         (tls_cert, tls_key) if tls_cert is not None else None,
+        capture=(capture, max_capture) if capture is not None else None,
     )
     hook = Hook(parsed(exec), max_exec, settings.inherited()) if exec else Hook()
     return Plan(config, mode, workers, tunnel.value if tunnel else "", hook)

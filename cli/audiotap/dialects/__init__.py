@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from audiotap.dialects.attendee import Attendee
-from audiotap.dialects.base import UNASKED, Asked, Dialect, Side, Wire
+from audiotap.dialects.base import Dialect, Side, Wire
 from audiotap.dialects.livekit import LiveKit
 from audiotap.dialects.meetingbaas import MeetingBaas
 from audiotap.dialects.meetstream import MeetStream
 from audiotap.dialects.recall import Recall
 from audiotap.dialects.recall110 import Recall110
 from audiotap.dialects.twilio import Twilio
+from audiotap.events import UNASKED, Asked
 
 REGISTER: dict[str, type[Dialect]] = {
     dialect.name: dialect for dialect in (Attendee, Recall, Recall110, MeetingBaas, Twilio, MeetStream, LiveKit)

@@ -12,20 +12,9 @@ from typing import Any, ClassVar
 import msgspec
 
 from audiotap.audio import RATES, Chunk
-from audiotap.dialects.base import (
-    UNASKED,
-    Asked,
-    Side,
-    Text,
-    Wire,
-    lenient,
-    participant_track,
-    samples,
-    track_participant,
-    whole,
-)
+from audiotap.dialects.base import Side, Text, Wire, lenient, participant_track, samples, track_participant, whole
 from audiotap.errors import UnspokenError, WireError
-from audiotap.events import MIXED, Event, Heard, Pause, Speak, Unknown
+from audiotap.events import MIXED, UNASKED, Asked, Event, Heard, Pause, Speak, Unknown
 from audiotap.session import Timing
 
 DEFAULT_RATE = 16000

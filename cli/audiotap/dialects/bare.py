@@ -10,9 +10,9 @@ from typing import Any
 import msgspec
 
 from audiotap.audio import RATES
-from audiotap.dialects.base import MAX_OCCURRENCE, UNASKED, Asked, Side, Text, Wire, lenient, whole
+from audiotap.dialects.base import MAX_OCCURRENCE, Side, Text, Wire, lenient, whole
 from audiotap.errors import UnspokenError, WireError
-from audiotap.events import Event, Occurred, Unknown
+from audiotap.events import UNASKED, Asked, Event, Occurred, Unknown
 
 HELLO = "hello"
 

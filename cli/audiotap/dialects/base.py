@@ -10,7 +10,7 @@ from typing import Annotated, ClassVar, Protocol, TypeVar
 import msgspec
 
 from audiotap.errors import WireError
-from audiotap.events import MIXED, SPOKEN, Event
+from audiotap.events import MIXED, SPOKEN, Asked, Event
 from audiotap.session import Timing
 
 try:
@@ -42,21 +42,6 @@ class Side(Enum):
 
     OURS = "ours"
     THEIRS = "theirs"
-
-
-class Asked(msgspec.Struct, frozen=True):
-    """How a connection was asked for, where no message tells whose it is.
-
-    `path` is without the listener's secret; `kind` is the request's Content-Type; `id` is no other connection's.
-    """
-
-    path: str = "/"
-    query: str = ""
-    kind: str = ""
-    id: str = ""
-
-
-UNASKED = Asked()
 
 
 class Dialect(Protocol):

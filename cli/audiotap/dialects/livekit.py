@@ -12,9 +12,9 @@ from urllib.parse import parse_qs, urlencode
 import msgspec
 
 from audiotap.audio import SAMPLE_BYTES, Chunk, from_stereo, to_stereo
-from audiotap.dialects.base import MAX_TEXT, UNASKED, Asked, Side, Wire, lenient, participant_track, whole
+from audiotap.dialects.base import MAX_TEXT, Side, Wire, lenient, participant_track, whole
 from audiotap.errors import UnspokenError, WireError
-from audiotap.events import Event, Heard, Occurred
+from audiotap.events import UNASKED, Asked, Event, Heard, Occurred
 from audiotap.session import Timing
 
 RATE = 48000

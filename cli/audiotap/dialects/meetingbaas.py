@@ -12,9 +12,9 @@ import msgspec
 
 from audiotap.audio import Chunk
 from audiotap.dialects.bare import Bare, Hello, hello
-from audiotap.dialects.base import MAX_OCCURRENCE, Asked, Side, Wire, lenient
+from audiotap.dialects.base import MAX_OCCURRENCE, Side, Wire, lenient
 from audiotap.errors import UnspokenError, WireError
-from audiotap.events import MIXED, Event, Heard, Occurred, Speak
+from audiotap.events import MIXED, Asked, Event, Heard, Occurred, Speak
 from audiotap.session import Timing
 
 DEFAULT_RATE = 24000

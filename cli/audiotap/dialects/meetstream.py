@@ -15,8 +15,6 @@ from audiotap.audio import RATES, Chunk
 from audiotap.dialects.base import (
     MAX_OCCURRENCE,
     MAX_TEXT,
-    UNASKED,
-    Asked,
     Side,
     Text,
     Wire,
@@ -27,7 +25,7 @@ from audiotap.dialects.base import (
     whole,
 )
 from audiotap.errors import UnspokenError, WireError
-from audiotap.events import Event, Heard, Occurred, Speak, Stop, Unknown
+from audiotap.events import UNASKED, Asked, Event, Heard, Occurred, Speak, Stop, Unknown
 from audiotap.session import Timing
 
 RATE = 48000

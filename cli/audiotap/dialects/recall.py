@@ -15,8 +15,6 @@ import msgspec
 from audiotap.audio import Chunk
 from audiotap.dialects.base import (
     MAX_OCCURRENCE,
-    UNASKED,
-    Asked,
     Side,
     Text,
     Wire,
@@ -27,7 +25,7 @@ from audiotap.dialects.base import (
     whole,
 )
 from audiotap.errors import UnspokenError, WireError
-from audiotap.events import MIXED, Event, Heard, Occurred, Unknown
+from audiotap.events import MIXED, UNASKED, Asked, Event, Heard, Occurred, Unknown
 from audiotap.session import Timing
 
 RATE = 16000

@@ -11,9 +11,9 @@ from typing import ClassVar
 
 from audiotap.audio import SAMPLE_BYTES, Chunk
 from audiotap.dialects.bare import Bare, Hello, hello
-from audiotap.dialects.base import UNASKED, Asked, Side, Wire, track_participant
+from audiotap.dialects.base import Side, Wire, track_participant
 from audiotap.errors import UnspokenError, WireError
-from audiotap.events import MIXED, Event, Heard
+from audiotap.events import MIXED, UNASKED, Asked, Event, Heard
 from audiotap.session import Timing
 
 RATE = 16000

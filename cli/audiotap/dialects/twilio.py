@@ -13,8 +13,6 @@ import msgspec
 from audiotap.audio import Chunk, from_ulaw, to_ulaw
 from audiotap.dialects.base import (
     MAX_OCCURRENCE,
-    UNASKED,
-    Asked,
     Side,
     Text,
     Wire,
@@ -25,7 +23,7 @@ from audiotap.dialects.base import (
     whole,
 )
 from audiotap.errors import UnspokenError, WireError
-from audiotap.events import Event, Heard, Mark, Occurred, Speak, Stop, Unknown
+from audiotap.events import UNASKED, Asked, Event, Heard, Mark, Occurred, Speak, Stop, Unknown
 from audiotap.session import Timing
 
 RATE = 8000

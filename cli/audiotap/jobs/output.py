@@ -12,6 +12,7 @@ import typer
 from audiotap.reports import (
     AgentInterrupted,
     AgentReady,
+    Capturing,
     CertificateReloaded,
     ConversationFinished,
     Failed,
@@ -82,10 +83,16 @@ def lines(report: Report) -> list[str]:  # noqa: PLR0911 - one return per kind o
             return _conversation(report)
         case HookStarted() | HookSaid() | HookFinished():
             return [_hook(report)]
-        case CertificateReloaded():
-            return [f"the certificate is now what {printable(report.path)} holds"]
+        case CertificateReloaded() | Capturing():
+            return [_file(report)]
         case Odd() | Failed():
             return _trouble(report)
+
+
+def _file(report: CertificateReloaded | Capturing) -> str:
+    if isinstance(report, Capturing):
+        return f"all that bots send is kept in {printable(report.path)}, people's voices too"
+    return f"the certificate is now what {printable(report.path)} holds"
 
 
 def _trouble(report: Odd | Failed) -> list[str]:

@@ -17,7 +17,7 @@ from tempfile import TemporaryFile
 
 import msgspec
 
-from audiotap.dialects.base import UNASKED, Asked
+from audiotap.events import UNASKED, Asked
 from audiotap.files import append
 from audiotap.net.ownership import Share, owner
 from audiotap.net.port import Carried

@@ -8,14 +8,18 @@ import os
 import socket
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Protocol
 
 import msgspec
 
+from audiotap import __version__
+from audiotap.capture import VERSION, Hello, Moment
 from audiotap.dialects import REGISTER
 from audiotap.errors import MachineError
+from audiotap.net.capturing import CaptureWriter
 from audiotap.net.control.audience import Audience
 from audiotap.net.control.server import serve
 from audiotap.net.control.sockets import control_path, control_server
@@ -70,6 +74,8 @@ class Config(msgspec.Struct, frozen=True):
     """The certificate and its key."""
     tick: float = TICK
     """Seconds between the times at which bots are read."""
+    capture: tuple[Path, int] | None = None
+    """Where all that bots send is kept as it came, and how many bytes of it."""
 
     def url(self, host: str, port: int) -> str:
         """What was bound."""
@@ -185,6 +191,8 @@ async def listening(
             await stack.enter_async_context(control_server(control, partial(serve, tap, audience)))
         recording = BatchLane(recorder, "the recording", aloud, config.buffer)
         tap.start([recording, *_lookers_on(config, watchers, aloud)])
+        if config.capture is not None:
+            tap.witness = await stack.enter_async_context(_capturing(config, *config.capture, tell))
         server.start()
         for report in config.announced(tap.url, port):
             tell(report)
@@ -234,6 +242,29 @@ def _resume(config: Config, recorder: Recorder, tap: Tap, tell: Tell) -> None:
             continue
         recorder.adopt(left.folder, left.lock, left.manifest)
         tap.resume(left.manifest.summary, left.touched)
+
+
+@asynccontextmanager
+async def _capturing(config: Config, path: Path, most: int, tell: Tell) -> AsyncIterator[Callable[[Moment], None]]:
+    """Keep what a tap is made of while the block runs. MachineError when the file cannot be made."""
+    writer = CaptureWriter(path, most, tell)
+    writer.begin(
+        Hello(
+            asyncio.get_running_loop().time(),
+            VERSION,
+            f"audiotap {__version__}",
+            datetime.now(UTC),
+            config.recording.form,
+            config.linger,
+            config.limits.sessions,
+            config.limits.per_connection,
+            config.limits.tracks,
+        )
+    )
+    try:
+        yield writer.take
+    finally:
+        await writer.close()
 
 
 @contextmanager

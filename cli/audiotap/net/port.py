@@ -21,7 +21,7 @@ from websockets.http11 import Request, Response
 from websockets.protocol import SEND_EOF, State
 from websockets.server import ServerProtocol
 
-from audiotap.dialects.base import UNASKED
+from audiotap.events import UNASKED
 from audiotap.net.door.admission import Refusal
 from audiotap.net.door.door import Door
 from audiotap.net.door.limits import Limits
@@ -60,8 +60,8 @@ TLS_HELLO = b"\x16\x03"
 class Host(Protocol):
     """Whose port it is. All is asked and told in the event loop's thread."""
 
-    def connect(self, peer: Peer, /) -> Receiver:
-        """Somebody was let in; who takes what they say."""
+    def connect(self, peer: Peer, request: Request, /) -> Receiver:
+        """Somebody was let in, for that request; who takes what they say."""
 
     def ready(self) -> bool:
         """Whether anybody is to be read."""
@@ -346,7 +346,7 @@ class Peer:
             if isinstance(event, Request):
                 self._protocol.send_response(self._answer(event))
                 if self.open:
-                    self._receiver = self._port.host.connect(self)
+                    self._receiver = self._port.host.connect(self, event)
             elif isinstance(event, Frame) and event.opcode in {Opcode.TEXT, Opcode.BINARY, Opcode.CONT}:
                 self._gather(event)
         self._pass_on()

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus, WebSocketException
+from websockets.http11 import Request
 
 from audiotap.errors import AudiotapError, MachineError, NobodyError
 from audiotap.net.door.limits import Limits
@@ -101,7 +102,7 @@ async def clock_ahead(servers: Sequence[str]) -> tuple[float, str]:
 class _Mute:
     """A host and a receiver that takes everything, and makes nothing of it."""
 
-    def connect(self, _: Peer) -> Receiver:
+    def connect(self, _: Peer, _request: Request) -> Receiver:
         return self
 
     def ready(self) -> bool:

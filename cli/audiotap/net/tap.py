@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import socket
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any, Protocol
 
+from websockets.http11 import Request
+
 from audiotap.audio import Chunk, rms
+from audiotap.capture import Ended, Left, Moment, Named, Noted, Opened, Spoke, Took, told_asked, told_headers, told_path
 from audiotap.dialects import REGISTER, recognise
 from audiotap.dialects.base import Dialect, Side, participant_track
 from audiotap.errors import UnspokenError, UsageError, WireError
 from audiotap.events import (
     MIXED,
     SPOKEN,
+    Asked,
     Event,
     Heard,
     Mark,
@@ -33,7 +39,7 @@ from audiotap.net.door.tally import Tally, complaint
 from audiotap.net.handover import Handed, Handover
 from audiotap.net.lanes import Lane
 from audiotap.net.mouth import Mouth
-from audiotap.net.port import Peer
+from audiotap.net.port import Carried, Peer
 from audiotap.pacing import Block, spread_leads
 from audiotap.reports import Odd, Report
 from audiotap.session import Logged, Placed, Session, SessionKey, Summary
@@ -46,6 +52,8 @@ TELL_SECONDS = 5.0
 TELL_STEPS = 50
 QUIET_SECONDS = 10.0
 """Without any audio from a bot that is connected, which is worth a warning."""
+SLACK = 0.001
+"""Seconds by which an event loop rounds when something is due."""
 DEFAULT_SPEAKING_RATE = 16000
 MAX_KINDS = 100
 """Kinds of unknown messages that are counted apart."""
@@ -57,6 +65,33 @@ TOO_MANY_SESSIONS = "a session is not recorded: there are as many as --max-sessi
 TOO_MANY_OF_ONE = "a session is not recorded: its connection has as many as --max-per-connection allows"
 
 Tell = Callable[[Report], None]
+
+
+class Timer(Protocol):
+    """Something that will be done later."""
+
+    def cancel(self) -> None: ...
+
+
+class Clock(Protocol):
+    """The time, and what is to be done in its course: an event loop, or a captured clock."""
+
+    def time(self) -> float: ...
+
+    def call_later(self, delay: float, callback: Callable[..., object], /, *args: Any) -> Timer: ...
+
+
+class Speaker(Protocol):
+    """A connection, as the tap uses it: a `Peer`, or what stands for one that was captured."""
+
+    asked: Asked
+    """How it was asked for."""
+
+    async def send(self, wire: str | bytes) -> bool:
+        """Say a message. False when the connection is over."""
+
+    def let_go(self, untaken: Sequence[str | bytes]) -> tuple[socket.socket, Carried]:
+        """Leave the connection to another process, with messages that nobody took."""
 
 
 class ElsewhereError(Exception):
@@ -97,7 +132,7 @@ class Link:
     was known; the first session gets them.
     """
 
-    def __init__(self, tap: Tap, peer: Peer, number: int) -> None:
+    def __init__(self, tap: Tap, peer: Speaker, number: int) -> None:
         self._tap = tap
         self._peer = peer
         self.number = number
@@ -151,7 +186,8 @@ class Link:
 class Live:
     """A session while it is live: its time line, its connections, and its mouth once somebody spoke.
 
-    `bringers` are the connections that bring the tracks; `began` and `heard_at` are on our own clock.
+    `bringers` are the connections that bring the tracks. Times are on our own clock: `due` is when what waits for its
+    place is to be looked at, and `over` when it ends because its bot stayed away for `linger` seconds.
     """
 
     def __init__(self, session: Session, dialect: type[Dialect], now: float) -> None:
@@ -164,8 +200,10 @@ class Live:
         self.oddities = Oddities()
         self.mouth: Mouth | None = None
         self.marks = 0
-        self.lingering: asyncio.TimerHandle | None = None
-        self.waiting: asyncio.TimerHandle | None = None
+        self.due = self.over = math.inf
+        self.linger = 0.0
+        self.lingering: Timer | None = None
+        self.waiting: Timer | None = None
         self.dirty = False
 
     def summary(self, ended: datetime | None = None, reason: str = "") -> Summary:
@@ -222,6 +260,9 @@ class Tap:
     above which our speech holds. With a `handover`, sessions that are other workers' are left to them. `news` is set
     when a bot connects or a track begins; `refused` counts who was not let in. All methods belong to the event loop's
     thread.
+
+    A session is made of what `witness` is told and of nothing else: what falls due on the `clock` counts as of that
+    time, however late the loop comes to it, so the same moments make the same recording.
     """
 
     def __init__(
@@ -231,6 +272,7 @@ class Tap:
         threshold: float | None = None,
         handover: Handover | None = None,
         limits: Limits | None = None,
+        clock: Clock | None = None,
     ) -> None:
         self.url = self.address = ""
         self.refused: dict[str, int] = {}
@@ -240,22 +282,28 @@ class Tap:
         self.recorded = False
         self.news = asyncio.Event()
         self.guest: Guest | None = None
+        self.witness: Callable[[Moment], None] | None = None
+        self.wall: Callable[[], datetime] = partial(datetime.now, UTC)
         self.sessions: dict[SessionKey, Live] = {}
         self._tell = tell
         self._linger = linger
         self._threshold = threshold
         self._handover = handover
         self._lanes: Sequence[Lane] = ()
-        self._loop = asyncio.get_running_loop()
+        self._clock: Clock = clock or asyncio.get_running_loop()
         self._ending: set[asyncio.Task[None]] = set()
         self._connections = 0
         self._leads = spread_leads()
         self._teller: asyncio.Task[None] | None = None
 
-    def start(self, lanes: Sequence[Lane]) -> None:
-        """Begin; the sinks behind `lanes` are told of everything from here on."""
+    def start(self, lanes: Sequence[Lane], *, telling: bool = True) -> None:
+        """Begin; the sinks behind `lanes` are told of everything from here on.
+
+        With `telling`, also again and again how each session stands.
+        """
         self._lanes = lanes
-        self._teller = asyncio.create_task(self._keep_telling(), name="teller")
+        if telling:
+            self._teller = asyncio.create_task(self._keep_telling(), name="teller")
 
     def admit(self, lane: Lane) -> None:
         """One more sink, from now on; it is told how every session stands."""
@@ -271,8 +319,12 @@ class Tap:
         """End every session, and return when all sinks have finished their files."""
         if self._teller is not None:
             self._teller.cancel()
+        now = self._clock.time()
+        if self.witness is not None:
+            self.witness(Ended(now, reason))
         for live in list(self.sessions.values()):
-            self._end(live, reason)
+            if not self._is_over(live, now):
+                self._end(live, reason, now)
         await asyncio.gather(*self._ending)
         for lane in self._lanes:
             await lane.close()
@@ -280,9 +332,13 @@ class Tap:
 
     # From the wire
 
-    def connect(self, peer: Peer) -> Link:
+    def connect(self, peer: Speaker, request: Request | None = None) -> Link:
         """A peer has dialled."""
         self._connections += 1
+        if self.witness is not None and request is not None:
+            path, headers = told_path(request.path), told_headers(request.headers.raw_items())
+            asked = told_asked(peer.asked)
+            self.witness(Opened(self._clock.time(), self._connections, self.wall(), path, headers, asked))
         return Link(self, peer, self._connections)
 
     def take_over(self, peer: Peer, handed: Handed) -> Link:
@@ -327,6 +383,9 @@ class Tap:
 
     def take(self, link: Link, wires: Sequence[str | bytes]) -> None:
         """Messages of one connection. Chunks of one track that follow each other go on together."""
+        now = self._clock.time()
+        if self.witness is not None:
+            self.witness(Took(now, link.number, wires))
         run: list[Heard] = []
         for wire in wires:
             dialect = link.dialect or self._meet(link, wire)
@@ -335,12 +394,12 @@ class Tap:
             for event in _decoded(dialect, wire):
                 if type(event) is Heard:
                     if run and (event.track != run[0].track or event.session != run[0].session):
-                        run = self._hear(link, run)
+                        run = self._hear(link, run, now)
                     run.append(event)
                 else:
-                    run = self._hear(link, run)
-                    self._handle(link, event)
-        self._hear(link, run)
+                    run = self._hear(link, run, now)
+                    self._handle(link, event, now)
+        self._hear(link, run, now)
 
     def _meet(self, link: Link, wire: str | bytes) -> Dialect | None:
         """The dialect of a connection, by its first message that is of one."""
@@ -349,35 +408,36 @@ class Tap:
             self._strange(link)
         return link.dialect
 
-    def _hear(self, link: Link, run: list[Heard]) -> list[Heard]:
+    def _hear(self, link: Link, run: list[Heard], now: float) -> list[Heard]:
         """Take chunks of one track; an empty list to begin the next run with."""
         if not run:
             return run
         heard = run[-1]
-        live = self._join(link, heard.session, heard.bot)
+        live = self._join(link, heard.session, heard.bot, now)
         if live is None or (
             live.bringers.get(heard.track) is not link and not self._takes(live, heard.track, link, len(run))
         ):
             return []
-        live.heard_at = now = self._loop.time()
+        live.heard_at = now
         self._put_placed(live, live.session.place(run, now))
         track = live.session.tracks[heard.track]
         if track.notices:
             self._report_notices(live, heard.track)
-        if live.waiting is None and track.waits:
-            self._release_later(live)
+        if track.waits and live.due == math.inf:
+            live.due = now + PATIENCE
+            self._wake_later(live, now)
         if self._threshold is not None and heard.track == MIXED and live.mouth is not None:
             self._give_way(live.mouth, run, self._threshold)
         if self.guest is not None:
             self.guest.heard(live, run)
         return []
 
-    def _handle(self, link: Link, event: Event | WireError) -> None:
+    def _handle(self, link: Link, event: Event | WireError, now: float) -> None:
         match event:
             case WireError():
                 self._malformed(link, str(event))
             case Occurred():
-                live = self._join(link, event.session, event.bot)
+                live = self._join(link, event.session, event.bot, now)
                 for logged in live.session.log(event) if live is not None else ():
                     self._put(logged)
             case Pause(seconds):
@@ -389,15 +449,20 @@ class Tap:
             case _:
                 self._unknown(link, type(event).__name__, None)
 
-    def _release(self, live: Live) -> None:
-        """Give what waited for those before it its place."""
-        live.waiting = None
-        self._put_placed(live, live.session.release(self._loop.time()))
-        if live.session.waits:
-            self._release_later(live)
+    def _catch_up(self, live: Live, now: float) -> None:
+        """Give what waited long enough for those before it its place, as of when that was due."""
+        while live.due <= now + SLACK:
+            self._put_placed(live, live.session.release(live.due))
+            live.due = live.due + PATIENCE if live.session.waits else math.inf
 
-    def _release_later(self, live: Live) -> None:
-        live.waiting = self._loop.call_later(PATIENCE, self._release, live)
+    def _wake_later(self, live: Live, now: float) -> None:
+        live.waiting = self._clock.call_later(max(0.0, live.due - now), self._wake, live)
+
+    def _wake(self, live: Live) -> None:
+        now = self._clock.time()
+        self._catch_up(live, now)
+        if live.due < math.inf:
+            self._wake_later(live, now)
 
     def _put_placed(self, live: Live, placed: Sequence[Placed]) -> None:
         """Hand on what has its place; the sinks know of a track, and of its name, before its samples."""
@@ -423,7 +488,7 @@ class Tap:
 
     # Sessions
 
-    def _join(self, link: Link, session: str, bot: str | None) -> Live | None:
+    def _join(self, link: Link, session: str, bot: str | None, now: float) -> Live | None:
         """The live session of an id, opened if it's new, with this connection among its connections.
 
         None where that would be more sessions than the limits allow.
@@ -431,9 +496,11 @@ class Tap:
         key = (link.provider, session)
         live = self.sessions.get(key)
         if live is None or link not in live.links:
+            if live is not None and self._is_over(live, now):
+                live = None
             if not self._has_room(key, link):
                 return None
-            live = live or self._open(key, bot)
+            live = live or self._open(key, bot, now)
             live.links.append(link)
             link.sessions.append(live)
             live.oddities.add(link.early)
@@ -445,8 +512,11 @@ class Tap:
             if live.lingering is not None:
                 live.lingering.cancel()
                 live.lingering = None
+                live.over = math.inf
             if live.mouth is not None:
                 live.mouth.back()
+        if live.due < math.inf:
+            self._catch_up(live, now)
         return live
 
     def _has_room(self, key: SessionKey, link: Link) -> bool:
@@ -465,43 +535,60 @@ class Tap:
         self.refuse(what)
         return False
 
-    def _open(self, key: SessionKey, bot: str | None) -> Live:
+    def _open(self, key: SessionKey, bot: str | None, now: float) -> Live:
         dialect = REGISTER[key[0]]
-        now = self._loop.time()
-        live = self.sessions[key] = Live(Session(key, dialect.timing, datetime.now(UTC), bot), dialect, now)
+        live = self.sessions[key] = Live(Session(key, dialect.timing, self.wall(), bot), dialect, now)
         self._put(live.summary())
         return live
 
     def resume(self, before: Summary, touched: datetime) -> None:
         """Go on with a session whose listener died, and which was last written at `touched`; its bot may be back."""
         dialect = REGISTER[before.session[0]]
-        now, wall = self._loop.time(), datetime.now(UTC)
+        now, wall = self._clock.time(), self.wall()
         began, heard_at = (now - max(0.0, (wall - time).total_seconds()) for time in (before.started, touched))
         live = Live(Session.resumed(before, dialect.timing, began, heard_at), dialect, now)
         live.began = began
         live.oddities.malformed, live.oddities.unknown = before.malformed, dict(before.unknown)
         self.sessions[before.session] = live
         self._put(live.summary())
-        self._wait_for_bot(live, lost=True)
+        self._wait_for_bot(live, now, lost=True)
 
     def leave(self, link: Link, *, lost: bool) -> None:
         """A connection is over; `lost` is whether without a goodbye."""
+        now = self._clock.time()
+        if self.witness is not None:
+            self.witness(Left(now, link.number, lost))
         for live in link.sessions:
             live.links.remove(link)
             live.dirty = True
             if not live.links and live.session.key in self.sessions:
-                self._wait_for_bot(live, lost=lost)
+                self._wait_for_bot(live, now, lost=lost)
 
-    def _wait_for_bot(self, live: Live, *, lost: bool) -> None:
+    def _wait_for_bot(self, live: Live, now: float, *, lost: bool) -> None:
         """End the session when its bot stays away; one whose connection was lost tries to come back."""
         timing = live.session.timing
-        linger = self._linger if self._linger is not None else timing.retries if lost else timing.linger
-        live.lingering = self._loop.call_later(linger, self._end, live, f"no connection for {linger:g} s")
+        live.linger = self._linger if self._linger is not None else timing.retries if lost else timing.linger
+        live.over = now + live.linger
+        live.lingering = self._clock.call_later(live.linger, self._give_up, live)
 
-    def _end(self, live: Live, reason: str) -> None:
+    def _give_up(self, live: Live) -> None:
+        """The bot of a session stayed away for too long."""
+        self._end(live, f"no connection for {live.linger:g} s", live.over)
+
+    def _is_over(self, live: Live, now: float) -> bool:
+        """Whether a session has ended by now, though the loop may be late; one that has not is up to date."""
+        if live.over <= now + SLACK:
+            self._give_up(live)
+        if self.sessions.get(live.session.key) is not live:
+            return True
+        self._catch_up(live, now)
+        return False
+
+    def _end(self, live: Live, reason: str, now: float) -> None:
         """Take a session off the line; its bot may come back at once, as a new one."""
         if self.sessions.pop(live.session.key, None) is None:
             return
+        self._catch_up(live, now)
         if self.guest is not None:
             self.guest.left(live)
         for timer in (live.lingering, live.waiting):
@@ -514,7 +601,7 @@ class Tap:
             self._report_notices(live, track)
         for logged in live.session.early():
             self._put(logged)
-        summary = live.end(self._loop.time(), reason)
+        summary = live.end(now, reason)
         self.lossy |= summary.lossy
         self._put(summary)
         if live.mouth is not None:
@@ -545,13 +632,18 @@ class Tap:
     def _listen_for(self, live: Live) -> None:
         """Tell once of a bot that is there and sends no audio; participants alone may all be silent."""
         steady = MIXED in live.session.tracks or not live.session.tracks
-        quiet = steady and bool(live.links) and self._loop.time() - live.heard_at >= QUIET_SECONDS
+        quiet = steady and bool(live.links) and self._clock.time() - live.heard_at >= QUIET_SECONDS
         if quiet and not live.told_quiet:
             self._tell(Odd(f"no audio for {QUIET_SECONDS:g} s, though the bot is connected", live.session.key[1]))
         live.told_quiet = quiet
 
     def name(self, live: Live, names: Mapping[str, str]) -> None:
         """Names of participants were learnt, by the ids that the provider has for them."""
+        now = self._clock.time()
+        if self._is_over(live, now):
+            return
+        if self.witness is not None:
+            self.witness(Named(now, *live.session.key, dict(names)))
         for participant, name in names.items():
             live.session.name(participant_track(participant), name)
         live.dirty = True
@@ -666,9 +758,13 @@ class Tap:
 
     def note(self, live: Live, kind: str, data: dict[str, Any]) -> None:
         """Keep something that occurred now in a session's event log."""
-        if self.sessions.get(live.session.key) is live:
-            occurred = Occurred(live.session.key[1], kind, data)
-            self._put(Logged(live.session.key, occurred, live.session.elapsed(self._loop.time())))
+        now = self._clock.time()
+        if self._is_over(live, now):
+            return
+        if self.witness is not None:
+            self.witness(Noted(now, *live.session.key, kind, data))
+        occurred = Occurred(live.session.key[1], kind, data)
+        self._put(Logged(live.session.key, occurred, live.session.elapsed(now)))
 
     def status(self) -> Status:
         """How everything stands."""
@@ -693,9 +789,16 @@ class Tap:
 
     def _spoken(self, live: Live, block: Block) -> None:
         """Record a block we sent where it will be heard."""
-        if self.sessions.get(live.session.key) is not live:
+        self.place_spoken(live, block.chunk, block.plays_at)
+
+    def place_spoken(self, live: Live, chunk: Chunk, plays_at: float) -> None:
+        """Record what is heard from `plays_at` on, on our clock."""
+        now = self._clock.time()
+        if self._is_over(live, now):
             return
-        self._put_placed(live, live.session.place_spoken(block.chunk, block.plays_at))
+        if self.witness is not None:
+            self.witness(Spoke(now, *live.session.key, chunk.rate, plays_at, chunk.pcm))
+        self._put_placed(live, live.session.place_spoken(chunk, plays_at))
 
 
 def _decoded(dialect: Dialect, wire: str | bytes) -> Sequence[Event | WireError]:

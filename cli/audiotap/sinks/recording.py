@@ -152,6 +152,8 @@ class Recording:
         """Write the session's part of a batch, then say in the manifest how it stands."""
         self._batches += 1
         looks = self._batches % LOOKS == 0
+        for track, begun in part.begun.items():
+            self._call(track, begun or self.summary)
         if part.summary is not None:
             self.summary = part.summary
         if self.path is None or looks:
@@ -273,11 +275,15 @@ class Recording:
                 self._complain(error)
         self._unsynced.add(track)
 
+    def _call(self, track: str, begun: Summary) -> None:
+        """Give a track's file its name for good: by what was known as the track began, however much is in a batch."""
+        if track not in self._stems:
+            name = next(summary.name for summary in begun.tracks if summary.track == track)
+            self._stems[track] = self._names.give(track_file(track, name))
+
     def _open_track(self, track: str, *, again: bool = False) -> None:
         path = self._folder()
         summary = next(summary for summary in self.summary.tracks if summary.track == track)
-        if track not in self._stems:
-            self._stems[track] = self._names.give(track_file(track, summary.name))
         if not again:
             self._quota.take(BLOCK)
         file = self._writer(path / f"{self._stems[track]}.{self._ending}", summary.rate, again=again)
@@ -400,9 +406,13 @@ def player_hint(path: Path, rate: int) -> str:
 
 
 class Part:
-    """What a batch holds for one recording: each track's chunks in order, lines for the event log, the last summary."""
+    """What a batch holds for one recording: each track's chunks in order, lines for the event log, the last summary.
+
+    `begun` is the last summary before a track's first chunk, if there was one in the batch.
+    """
 
     def __init__(self) -> None:
+        self.begun: dict[str, Summary | None] = {}
         self.tracks: dict[str, list[Placed]] = {}
         self.lines: list[bytes] = []
         self.summary: Summary | None = None
@@ -421,6 +431,7 @@ def _parts(items: Sequence[Item]) -> list[tuple[SessionKey, Part]]:
             pieces = part.tracks.get(item.track)
             if pieces is None:
                 part.tracks[item.track] = [item]
+                part.begun[item.track] = part.summary
             else:
                 pieces.append(item)
         elif isinstance(item, Summary):

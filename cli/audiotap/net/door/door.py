@@ -9,7 +9,7 @@ from secrets import token_hex
 
 from websockets.http11 import Request
 
-from audiotap.dialects.base import Asked
+from audiotap.events import Asked
 from audiotap.net.door.admission import Admission, Refusal, Rules
 from audiotap.net.door.tls import Certificate
 
