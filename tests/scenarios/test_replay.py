@@ -9,6 +9,7 @@ import json
 import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,10 @@ from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 
+from audiotap.capture import VERSION, Hello, Left, Moment, Opened, Took, lines
+
 SOUND = ramp(1)
+NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
 MOST_LOST = 1.0
 """Seconds of a capture that a kill may cost."""
 
@@ -53,6 +57,14 @@ async def captured(place: Place, *wires: str | bytes, session: str = "bot_1") ->
     await listener.finished(session)
     await listener.stop()
     return capture, listener
+
+
+def written(place: Place, *moments: Moment) -> Path:
+    """A capture in which these moments follow a hello, as somebody may write it by hand."""
+    hello = Hello(0.0, VERSION, "by hand", NOON, "wav", None, 5000, 100, 1000)
+    capture = place.folder / "hand.jsonl"
+    capture.write_bytes(b"".join(line for moment in (hello, *moments) for line in lines(moment)))
+    return capture
 
 
 def told(capture: Path) -> list[dict[str, Any]]:
@@ -355,16 +367,9 @@ async def test_connections_keep_their_order(place: Place) -> None:
 
 async def test_a_server_that_hangs_up(place: Place) -> None:
     """What could not be sent is counted, the other connections go on, and the status is 1."""
-    capture = place.folder / "call.jsonl.gz"
-    listener = await place.listen("--capture", capture)
-    async with connect(listener.url) as one:
-        for n in range(10):
-            await one.send(str(n))
-            await (await one.ping())
-            await asyncio.sleep(0.05)
-    await call(listener.url, "a", "b")
-    await listener.stop()
-
+    first = [Took(0.1 * n, 1, [str(n)]) for n in range(10)]
+    second: list[Moment] = [Opened(2.0, 2, NOON, "/", {}), Took(2.0, 2, ["a", "b"]), Left(2.0, 2, lost=False)]
+    capture = written(place, Opened(0.0, 1, NOON, "/", {}), *first, Left(1.0, 1, lost=False), *second)
     async with ear() as server:
         server.hangs_up_after = 3
         ended = await place.run("replay", capture, "--url", server.url, "--json")
@@ -400,15 +405,9 @@ async def test_nobody_answers(place: Place) -> None:
 
 async def test_an_interrupted_replay(place: Place) -> None:
     """Ctrl-C ends it with a goodbye and status 130."""
-    capture = place.folder / "call.jsonl.gz"
-    listener = await place.listen("--capture", capture)
-    async with connect(listener.url) as one:
-        await one.send("a")
-        await (await one.ping())
-        await asyncio.sleep(0.1)
-    await listener.stop()
+    capture = written(place, Opened(0.0, 1, NOON, "/", {}), Left(1000.0, 1, lost=False))
     async with ear() as server:
-        running = await place.start("replay", capture, "--url", server.url, "--speed", 0.01)
+        running = await place.start("replay", capture, "--url", server.url)
         await running.says("to ws://")
         await server.news.wait()
         ended = await running.stop()
