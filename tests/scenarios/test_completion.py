@@ -21,6 +21,7 @@ SHELLS = [
     pytest.param(name, marks=pytest.mark.skipif(shutil.which(name) is None, reason=f"{name} is not installed"))
     for name in ("bash", "zsh", "fish")
 ]
+TABS = 5
 HOSTILE = ["$(touch pwned)", "`touch pwned`", "x'\";touch pwned", "*", "--help", "a b", "x\ntouch pwned", "a:b", "=x"]
 
 
@@ -65,6 +66,14 @@ class Shells:
         assert ended.stderr == b""
         return ended.stdout.decode().splitlines()
 
+    async def offer(self, wanted: list[str], *words: str) -> None:
+        """The same, once listeners answer in time: on a busy machine they may need a second Tab, as a person does."""
+        for _ in range(TABS):
+            found = await self.bash(*words)
+            if found == wanted:
+                break
+        assert found == wanted
+
 
 @pytest.fixture
 def shells(place: Place) -> Shells:
@@ -86,12 +95,12 @@ async def test_bots_and_ports(shells: Shells) -> None:
     first, second = await shells.place.listen(), await shells.place.listen()
     bots = await holding(first, attendee(ramp(0.1), 0.1, bot="bot_1"), attendee(ramp(0.1), 0.1, bot="bot_2"))
     bots += await holding(second, recall(ramp(0.1), 0.0, recording="rec-3"))
-    assert await shells.bash("stop", "--bot", "") == ["bot_1", "bot_2", "rec-3"]
-    assert await shells.bash("speak", "x.wav", "--bot", "b") == ["bot_1", "bot_2"]
-    assert await shells.bash("pause", "--port", str(second.port), "--bot", "") == ["rec-3"]
-    assert await shells.bash("bot", "leave", "") == ["bot_1", "bot_2", "recall-bot"]
+    await shells.offer(["bot_1", "bot_2", "rec-3"], "stop", "--bot", "")
+    await shells.offer(["bot_1", "bot_2"], "speak", "x.wav", "--bot", "b")
+    await shells.offer(["rec-3"], "pause", "--port", str(second.port), "--bot", "")
+    await shells.offer(["bot_1", "bot_2", "recall-bot"], "bot", "leave", "")
     for command in (["watch"], ["stop"], ["bot", "create"]):
-        assert await shells.bash(*command, "--port", "") == sorted(map(str, (first.port, second.port)))
+        await shells.offer(sorted(map(str, (first.port, second.port))), *command, "--port", "")
     for bot in bots:
         await bot.close()
 
@@ -100,7 +109,7 @@ async def test_hostile_ids_are_not_offered(shells: Shells) -> None:
     """Shells evaluate what they are offered, so bots whose ids are no plain words have to be typed."""
     listener = await shells.place.listen()
     bots = await holding(listener, *(attendee(ramp(0.1), 0.1, bot=name) for name in (*HOSTILE, "bot_1")))
-    assert await shells.bash("stop", "--bot", "") == ["bot_1"]
+    await shells.offer(["bot_1"], "stop", "--bot", "")
     for shell in ("zsh", "fish"):
         environment = {
             "_AUDIOTAP_COMPLETE": f"complete_{shell}",
@@ -133,7 +142,7 @@ async def test_a_listener_that_hangs_holds_nobody_up(shells: Shells) -> None:
     hanging, listener = await shells.place.listen(), await shells.place.listen()
     (bot,) = await holding(listener, attendee(ramp(0.1), 0.1))
     hanging.process.send_signal(signal.SIGSTOP)
-    assert await shells.bash("stop", "--bot", "") == ["bot_1"]
+    await shells.offer(["bot_1"], "stop", "--bot", "")
     await bot.close()
 
 
@@ -173,6 +182,11 @@ def _tab(shells: Shells, shell: str, script: Path) -> None:
     )
     child.sendline(f"{ready}source {script}; echo rea''dy")
     child.expect_exact("ready\r\n")
-    child.send("audiotap stop --bot bot_c\t")
-    child.expect_exact("bot_completed")
+    child.send("audiotap stop --bot bot_c")
+    for _ in range(TABS):
+        child.send("\t")
+        if child.expect_exact(["bot_completed", pexpect.TIMEOUT], timeout=DEADLINE / TABS) == 0:
+            break
+    else:
+        pytest.fail(f"nothing was completed:\n{child.before}")
     child.close(force=True)
