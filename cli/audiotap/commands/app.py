@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from audiotap import __version__
-from audiotap.commands import bot, bridge, check, control, converse, demo, doctor, listen, settings, sim, watch
+from audiotap.commands import bot, bridge, check, control, converse, demo, doctor, listen, settings, sim, tail, watch
 from audiotap.errors import AudiotapError
 from audiotap.text import printable
 
@@ -26,6 +26,7 @@ app.command("pause")(control.pause)
 app.command("stop")(control.stop)
 app.command("status")(control.status)
 app.command("watch")(watch.watch)
+app.command("tail")(tail.tail)
 app.command("url")(bot.url)
 app.command("bridge")(bridge.bridge)
 app.command("converse")(converse.converse)

@@ -34,6 +34,8 @@ AGENT_URLS = {"azure": ("AZURE_OPENAI_ENDPOINT",)}
 AGENT_MODELS = {"azure": ("AZURE_OPENAI_REALTIME_DEPLOYMENT", "AZURE_OPENAI_REALTIME_MODEL_NAME")}
 """Names that vendors' pages and samples have for what others are told by an option."""
 
+SHARED = {"output": "AUDIOTAP_OUTPUT", "fleet": "AUDIOTAP_FLEET"}
+"""Variables that are short for an option of every command that has it."""
 SECRETS = frozenset({"secret"})
 """Options that no settings file may have."""
 
@@ -144,11 +146,11 @@ def variable(command: str, option: str) -> str:
 
 
 def _environment(schema: Schema) -> dict[str, dict[str, Any]]:
-    """What the environment sets; AUDIOTAP_OUTPUT alone is short for every command that has --output."""
+    """What the environment sets; the command's own variable counts before one for all of them."""
     found: dict[str, dict[str, Any]] = {}
     for command, options in schema.items():
         for option in (option for option, repeatable in options.items() if not repeatable):
-            names = [variable(command, option), *(["AUDIOTAP_OUTPUT"] if option == "output" else [])]
+            names = [variable(command, option), *([SHARED[option]] if option in SHARED else [])]
             values = [os.environ[name] for name in names if os.environ.get(name)]
             if values:
                 found.setdefault(command, {})[option.replace("-", "_")] = values[0]

@@ -34,7 +34,7 @@ from audiotap.net.mouth import Mouth
 from audiotap.net.port import Peer
 from audiotap.pacing import Block, spread_leads
 from audiotap.reports import Odd, Report
-from audiotap.session import Logged, Placed, Session, SessionKey, Summary
+from audiotap.session import Logged, Placed, Session, SessionKey, Summary, TimeLine
 from audiotap.track import PATIENCE
 
 HOLD_SECONDS = 0.8
@@ -207,6 +207,9 @@ class Tap:
     above which our speech holds. With a `handover`, sessions that are other workers' are left to them. `news` is set
     when a bot connects or a track begins; `refused` counts who was not let in. All methods belong to the event loop's
     thread.
+
+    `elsewhere` knows the line of a session that another node had before; `closing` is set when sessions end because
+    this listener does.
     """
 
     def __init__(
@@ -225,6 +228,8 @@ class Tap:
         self.recorded = False
         self.news = asyncio.Event()
         self.guest: Guest | None = None
+        self.elsewhere: Callable[[SessionKey], TimeLine | None] = _nowhere
+        self.closing = False
         self.sessions: dict[SessionKey, Live] = {}
         self._tell = tell
         self._linger = linger
@@ -254,6 +259,7 @@ class Tap:
 
     async def close(self, reason: str) -> None:
         """End every session, and return when all sinks have finished their files."""
+        self.closing = True
         if self._teller is not None:
             self._teller.cancel()
         for live in list(self.sessions.values()):
@@ -432,6 +438,7 @@ class Tap:
                 live.lingering = None
             if live.mouth is not None:
                 live.mouth.back()
+            self._put(live.summary())
         return live
 
     def _has_room(self, key: SessionKey, link: Link) -> bool:
@@ -452,9 +459,15 @@ class Tap:
 
     def _open(self, key: SessionKey, bot: str | None) -> Live:
         dialect = REGISTER[key[0]]
-        now = self._loop.time()
-        live = self.sessions[key] = Live(Session(key, dialect.timing, datetime.now(UTC), bot), dialect, now)
-        self._put(live.summary())
+        now, wall = self._loop.time(), datetime.now(UTC)
+        line = self.elsewhere(key)
+        if line is None:
+            live = Live(Session(key, dialect.timing, wall, bot), dialect, now)
+        else:
+            zero, heard_at = (now - max(0.0, (wall - time).total_seconds()) for time in (line.started, line.touched))
+            live = Live(Session.continued(key, dialect.timing, line, bot, zero, heard_at), dialect, now)
+            live.began = zero
+        self.sessions[key] = live
         return live
 
     def resume(self, before: Summary, touched: datetime) -> None:
@@ -476,6 +489,7 @@ class Tap:
             live.dirty = True
             if not live.links and live.session.key in self.sessions:
                 self._wait_for_bot(live, lost=lost)
+                self._put(live.summary())
 
     def _wait_for_bot(self, live: Live, *, lost: bool) -> None:
         """End the session when its bot stays away; one whose connection was lost tries to come back."""
@@ -609,12 +623,9 @@ class Tap:
 
     # Towards the bots
 
-    def choose(self, bot: str, *, away: bool = False) -> Live:
-        """The session that a control client means; NobodyError or UsageError say what to type when it isn't clear.
-
-        `away` takes one whose bot has no connection right now, too.
-        """
-        one = choose(self.status().sessions, bot, away=away)
+    def choose(self, bot: str, *, away: bool = False, deaf: bool = False) -> Live:
+        """The session that a control client means; NobodyError or UsageError say what to type when it isn't clear."""
+        one = choose(self.status().sessions, bot, away=away, deaf=deaf)
         return self.sessions[one.provider, one.session]
 
     def mouth(self, live: Live) -> Mouth:
@@ -664,6 +675,11 @@ class Tap:
         if self.sessions.get(live.session.key) is not live:
             return
         self._put_placed(live, live.session.place_spoken(block.chunk, block.plays_at))
+
+
+def _nowhere(_: SessionKey) -> TimeLine | None:
+    """No other node had any session."""
+    return None
 
 
 def _decoded(dialect: Dialect, wire: str | bytes) -> Sequence[Event | WireError]:
