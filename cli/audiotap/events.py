@@ -150,10 +150,9 @@ class Tail(msgspec.Struct, frozen=True, tag="tail"):
 
 
 class Tailing(msgspec.Struct, frozen=True, tag="tailing"):
-    """The track that was chosen; `subject` is where a fleet's listeners hear it, or it comes as `Sound`."""
+    """The track that was chosen: from now on it comes as `Sound`, or in a fleet to all its listeners at once."""
 
     track: str
-    subject: str = ""
 
 
 class Sound(msgspec.Struct, frozen=True, tag="sound"):

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from tests.scenarios.harness import Place
+from tests.scenarios.nats_server import NatsServer
 
 
 @pytest.fixture
@@ -20,3 +21,12 @@ async def place(tmp_path: Path) -> AsyncIterator[Place]:
     for running in place.started:
         await running.kill()
     shutil.rmtree(runtime)
+
+
+@pytest.fixture
+async def nats(tmp_path: Path) -> AsyncIterator[NatsServer]:
+    """A NATS server of the test's own."""
+    server = NatsServer(tmp_path)
+    await server.start()
+    yield server
+    await server.kill()

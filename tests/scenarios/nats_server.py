@@ -12,6 +12,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+from nats.aio.client import Client
+from nats.aio.msg import Msg
 from tests.scenarios.harness import Running
 
 SERVER = shutil.which("nats-server", path="/usr/sbin:/usr/bin:/usr/local/bin:/opt/homebrew/bin")
@@ -53,20 +55,32 @@ class NatsServer:
         self._running = Running(process)
         await self._running.says("Server is ready")
 
+    @asynccontextmanager
+    async def overheard(self, subject: str) -> AsyncIterator[list[tuple[str, bytes]]]:
+        """All that is published while the block runs."""
+        said: list[tuple[str, bytes]] = []
+
+        async def hear(message: Msg) -> None:
+            said.append((message.subject, message.data))
+
+        async with self.client() as client:
+            await client.subscribe(subject, cb=hear)
+            await client.flush()
+            yield said
+
+    @asynccontextmanager
+    async def client(self) -> AsyncIterator[Client]:
+        """A connection of the test's own."""
+        client = Client()
+        await client.connect(self.url)
+        try:
+            yield client
+        finally:
+            await client.close()
+
     async def kill(self) -> None:
         """Let it die without a word."""
         if self._running is not None:
             if self._running.process.returncode is None:
                 self._running.process.send_signal(signal.SIGKILL)
             await self._running.kill()
-
-
-@asynccontextmanager
-async def nats(folder: Path, *options: str) -> AsyncIterator[NatsServer]:
-    """A server while the block runs."""
-    server = NatsServer(folder, options=options)
-    await server.start()
-    try:
-        yield server
-    finally:
-        await server.kill()

@@ -14,8 +14,9 @@ from audiotap.jobs.running import Signals, run
 from audiotap.net.control.remote import Target, tailing
 from audiotap.net.lanes import BatchLane
 from audiotap.net.tasks import first_of, in_loop
-from audiotap.session import Placed
+from audiotap.session import Placed, SessionKey
 from audiotap.sinks.stream import PcmStream
+from audiotap.text import printable
 
 STDOUT = 1
 TRACK = "tail"
@@ -42,12 +43,8 @@ async def _tail(target: Target, track: str) -> Exit:
 
 
 async def _play(sounds: AsyncGenerator[Placed], lane: BatchLane) -> None:
-    told = False
     async with aclosing(sounds):
         async for placed in sounds:
-            if not told:
-                talk(f"{placed.track} of {placed.session[1]}: S16LE, mono, {placed.chunk.rate} Hz")
-                told = True
             if lane.failed:
                 break
             lane.put(msgspec.structs.replace(placed, track=TRACK))
@@ -58,5 +55,9 @@ def _sounds(target: Target, track: str) -> AsyncGenerator[Placed]:
     if target.fleet:
         from audiotap.net.fleet import remote
 
-        return remote.tailing(target, track)
-    return tailing(target, track)
+        return remote.tailing(target, track, _tuned)
+    return tailing(target, track, _tuned)
+
+
+def _tuned(session: SessionKey, track: str) -> None:
+    talk(f"listening to {printable(track)} of {printable(session[1])}")

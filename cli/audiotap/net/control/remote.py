@@ -6,6 +6,7 @@ import asyncio
 import shutil
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -39,7 +40,7 @@ from audiotap.files import is_ours
 from audiotap.net.control.audience import Shown, decoded
 from audiotap.net.control.sockets import Talk, dial_control, say
 from audiotap.net.tasks import from_thread
-from audiotap.session import Placed
+from audiotap.session import Placed, SessionKey
 
 T = TypeVar("T")
 RETRY_SECONDS = 0.2
@@ -129,6 +130,7 @@ class Attachment:
         self.connection = connection
         self.closing = closing
         self.to = to
+        self.track = ""
         self._abort = abort
 
     async def pause(self, pause: Pause) -> Done:
@@ -154,10 +156,10 @@ class Attachment:
             await asyncio.gather(sending, hearing, return_exceptions=True)
             self._abort()  # a listener that holds speech back would read a farewell much later
 
-    async def tail(self, track: str) -> Tailing:
-        """Listen to a track; what is heard of it comes out of `sounds`, or where the answer says."""
+    async def tail(self, track: str) -> None:
+        """Listen to a track; what is heard of it comes out of `sounds`, or to all listeners of a fleet."""
         await say(self.connection, Tail(track))
-        return _expect(await _hear(self.connection), Tailing)
+        self.track = _expect(await _hear(self.connection), Tailing).track
 
     async def sounds(self) -> AsyncGenerator[Sound]:
         """What a tailed track sounds like, until the session's or the listener's end."""
@@ -181,6 +183,11 @@ class Attachment:
         return _expect(await _hear(self.connection), Done)
 
 
+Attaching = Callable[[Target], Awaitable[Attachment]]
+Tuned = Callable[[SessionKey, str], None]
+"""Told which session's track will be heard from now on."""
+
+
 @asynccontextmanager
 async def attached(target: Target) -> AsyncIterator[Attachment]:
     """A connection to the one bot that is meant; waits up to `target.wait` seconds for it to be there.
@@ -192,27 +199,28 @@ async def attached(target: Target) -> AsyncIterator[Attachment]:
         yield attachment
 
 
-async def tailing(target: Target, track: str) -> AsyncGenerator[Placed]:
+async def tailing(target: Target, wanted: str, tuned: Tuned) -> AsyncGenerator[Placed]:
     """A track while it is recorded, until the session's end."""
-
-    async def tuned(meant: Target) -> Attachment:
-        attachment = await _attach(meant)
-        try:
-            tuned_to.append((await attachment.tail(track)).track)
-        except BaseException:
-            async with attachment.closing:
-                raise
-        return attachment
-
-    tuned_to: list[str] = []
-    attachment = await insist(tuned, target)
+    attachment = await insist(partial(attached_to_track, _attach, wanted), target)
     key = attachment.to.provider, attachment.to.session
     async with attachment.closing:
+        tuned(key, attachment.track)
         async for sound in attachment.sounds():
-            yield Placed(key, tuned_to[-1], sound.position, sound.chunk)
+            yield Placed(key, attachment.track, sound.position, sound.chunk)
 
 
-async def insist(attach: Callable[[Target], Awaitable[Attachment]], target: Target) -> Attachment:
+async def attached_to_track(attach: Attaching, wanted: str, target: Target) -> Attachment:
+    """Attach to the bot that is meant, and to a track of it."""
+    attachment = await attach(target)
+    try:
+        await attachment.tail(wanted)
+    except BaseException:
+        async with attachment.closing:
+            raise
+    return attachment
+
+
+async def insist(attach: Attaching, target: Target) -> Attachment:
     """Attach, and try again for as long as the target waits."""
     loop = asyncio.get_running_loop()
     deadline = loop.time() + target.wait

@@ -66,7 +66,7 @@ class Air:
             programme.publishing = asyncio.create_task(self._publish(tap, live, track, programme), name="on the air")
         programme.listeners += 1
         try:
-            await say(connection, Tailing(track, live_subject(*address)))
+            await say(connection, Tailing(track))
             await first_of(connection.wait_closed(), programme.over.wait())
         finally:
             programme.listeners -= 1

@@ -188,6 +188,8 @@ class Node:
     # What is written down
 
     async def _bring_up_to_date(self, client: Client) -> None:
+        if not client.is_connected:
+            return
         try:
             async with asyncio.timeout(ANSWER_SECONDS):
                 nodes, sessions = self._buckets = self._buckets or (await bus.nodes(client), await bus.sessions(client))

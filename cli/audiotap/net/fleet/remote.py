@@ -15,12 +15,12 @@ from audiotap.dialects import REGISTER
 from audiotap.errors import NobodyError, WireError
 from audiotap.events import Attach, SessionStatus, Speak, Status
 from audiotap.net.choice import choose
-from audiotap.net.control.remote import RETRY_SECONDS, Attachment, Target, ask, greet, insist
+from audiotap.net.control.remote import RETRY_SECONDS, Attachment, Target, Tuned, ask, attached_to_track, greet, insist
 from audiotap.net.fleet import bus
 from audiotap.net.fleet.air import decode as decode_sound
 from audiotap.net.fleet.line import dial
 from audiotap.net.fleet.registry import NODES, SESSIONS, Entry, decode, live_subject
-from audiotap.session import Placed, SessionKey
+from audiotap.session import Placed
 
 MOST_UNREAD = 2000
 """Messages of a track that wait for us."""
@@ -42,12 +42,12 @@ async def statuses(fleet: str) -> list[Status]:
     return [status for status in asked if status is not None]
 
 
-async def tailing(target: Target, track: str) -> AsyncGenerator[Placed]:
+async def tailing(target: Target, wanted: str, tuned: Tuned) -> AsyncGenerator[Placed]:
     """A track while it is recorded, on whichever node its bot is; until the session's end."""
     async with bus.connected(target.fleet) as client:
-        listener = _Listener(client, target, track)
-        await insist(lambda _: listener.tune(), target)
-        following = asyncio.create_task(listener.follow(), name="following")
+        attachment = await insist(partial(attached_to_track, partial(_attach, client), wanted), target)
+        listener = _Listener(client, target, attachment)
+        following = asyncio.create_task(listener.follow(tuned), name="following")
         try:
             while (placed := await listener.next()) is not None:
                 yield placed
@@ -60,41 +60,33 @@ async def tailing(target: Target, track: str) -> AsyncGenerator[Placed]:
 class _Listener:
     """Hears one track of one session, and asks for it at the node that has the session now."""
 
-    def __init__(self, client: Client, target: Target, track: str) -> None:
+    def __init__(self, client: Client, target: Target, attachment: Attachment) -> None:
         self._client = client
         self._target = target
-        self._track = track
-        self._heard: asyncio.Queue[Placed | None] = asyncio.Queue(MOST_UNREAD)
-        self._key: SessionKey = "", ""
-        self._attachment: Attachment | None = None
-
-    async def tune(self) -> Attachment:
-        """Find the session, and have the track on the air."""
-        attachment = await _attach(self._client, self._target)
         self._key = attachment.to.provider, attachment.to.session
-        self._attachment = attachment
-        try:
-            self._track = (await attachment.tail(self._track)).track
-        except BaseException:
-            await self._hang_up()
-            raise
-        return attachment
+        self._track = attachment.track
+        self._attachment: Attachment | None = attachment
+        self._heard: asyncio.Queue[Placed | None] = asyncio.Queue(MOST_UNREAD)
 
     async def next(self) -> Placed | None:
         """What is heard next; None at the end."""
         return await self._heard.get()
 
-    async def follow(self) -> None:
+    async def follow(self, tuned: Tuned) -> None:
         """Have the track on the air as long as there is the session."""
         try:
             await self._client.subscribe(live_subject(self._key, self._track), cb=self._take)
+            await self._client.flush()
             while self._attachment is not None:
+                tuned(self._key, self._track)
                 await self._attachment.connection.wait_closed()
                 await self._hang_up()
                 await self._go_after()
         finally:
             await self._hang_up()
-            await self._heard.put(None)
+            if self._heard.full():
+                self._heard.get_nowait()
+            self._heard.put_nowait(None)
 
     async def _hang_up(self) -> None:
         if self._attachment is not None:
