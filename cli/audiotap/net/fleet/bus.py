@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -37,8 +37,8 @@ COPIES = 3
 NO_CLUSTER = 10074
 """NATS' word for a server that is no cluster, and so keeps one copy."""
 LIST_SECONDS = 5.0
-ERRORS = (Error, OSError, TimeoutError)
-"""What NATS throws while it is away."""
+ERRORS = (Error, OSError, TimeoutError, RuntimeError)
+"""What NATS throws while it is away; a RuntimeError is uvloop's word for a socket that was closed."""
 
 Happening = Callable[[], Awaitable[None]]
 
@@ -118,7 +118,8 @@ async def connected(
             ) from error
         yield client
     finally:
-        await client.close()
+        with suppress(*ERRORS):
+            await client.close()
 
 
 async def nodes(client: Client) -> KeyValue:

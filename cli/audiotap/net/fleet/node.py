@@ -168,6 +168,7 @@ class Node:
         await client.subscribe(control_subject(self.name), cb=self._answer)
         await client.subscribe(f"$KV.{SESSIONS}.>", cb=self._learn)
         while True:
+            self.roll.news.clear()
             await self._bring_up_to_date(client)
             if self._leaving:
                 break
@@ -223,7 +224,6 @@ class Node:
             self._beat_at = now
 
     async def _write_down(self, sessions: KeyValue) -> None:
-        self.roll.news.clear()
         due = [claim for claim in self.roll.claims.values() if claim.due]
         for at in range(0, len(due), AT_ONCE):
             await asyncio.gather(*(self._write(sessions, claim) for claim in due[at : at + AT_ONCE]))
@@ -271,7 +271,8 @@ class Node:
                 self._air.end(entry.key)
 
     async def _is_lost(self) -> None:
-        self._complain(f"the fleet at {bus.shown(self._url)} is away")
+        if self._client is not None:
+            self._complain(f"the fleet at {bus.shown(self._url)} is away")
 
     async def _is_back(self) -> None:
         self._listed = False
