@@ -110,11 +110,12 @@ class Unknown(msgspec.Struct, frozen=True, tag="unknown"):
 class Attach(msgspec.Struct, frozen=True, tag="attach"):
     """Everything after this concerns one bot: an id, the beginning of one, or nothing if there is one bot only.
 
-    `away` takes a bot that has no connection right now, too.
+    `away` takes a bot that has no connection right now, too, and `deaf` any bot: it is to be heard, not spoken to.
     """
 
     bot: str = ""
     away: bool = False
+    deaf: bool = False
 
 
 def is_meant(bot: str, *ids: str | None) -> bool:
@@ -163,6 +164,25 @@ class Watch(msgspec.Struct, frozen=True, tag="watch"):
     """Show me everything from now on: after this the listener speaks as `net.control.audience` does."""
 
 
+class Tail(msgspec.Struct, frozen=True, tag="tail"):
+    """Let me hear a track of the bot from now on, by its id or somebody's name."""
+
+    track: str
+
+
+class Tailing(msgspec.Struct, frozen=True, tag="tailing"):
+    """The track that was chosen: from now on it comes as `Sound`, or in a fleet to all its listeners at once."""
+
+    track: str
+
+
+class Sound(msgspec.Struct, frozen=True, tag="sound"):
+    """Samples of a track, with their position on its line."""
+
+    position: int
+    chunk: Chunk
+
+
 class TrackStatus(msgspec.Struct, frozen=True):
     """One track as it stands: seconds on the time line, samples per second."""
 
@@ -198,6 +218,21 @@ Event = Heard | Occurred | Speak | Pause | Stop | Mark | Fault | Unknown
 """What a provider's dialect may say."""
 
 ControlEvent = (
-    Attach | Attached | Speak | Finish | Progress | Finished | Pause | Stop | Done | Ask | Watch | Status | Fault
+    Attach
+    | Attached
+    | Speak
+    | Finish
+    | Progress
+    | Finished
+    | Pause
+    | Stop
+    | Done
+    | Ask
+    | Watch
+    | Tail
+    | Tailing
+    | Sound
+    | Status
+    | Fault
 )
 """What our own control socket may say."""

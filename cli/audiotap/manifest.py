@@ -73,6 +73,7 @@ class Manifest(msgspec.Struct, frozen=True):
             "format": self.form,
             "connections": summary.connections,
             "restarts": summary.restarts,
+            "continued_from": summary.continued_from or None,
             "malformed": summary.malformed,
             "unknown": summary.unknown,
             "refused": summary.refused,
@@ -125,6 +126,7 @@ class _Document(msgspec.Struct):
     origin: float | None = None
     connections: int = 0
     restarts: int = 0
+    continued_from: str | None = None
     malformed: int = 0
     unknown: dict[str, int] = {}
     refused: int = 0
@@ -145,6 +147,7 @@ class _Document(msgspec.Struct):
             unknown=self.unknown,
             tracks=tracks,
             refused=self.refused,
+            continued_from=self.continued_from or "",
         )
 
 

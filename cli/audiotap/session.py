@@ -59,6 +59,20 @@ class Timing(msgspec.Struct, frozen=True):
     steady: bool = False
 
 
+class TimeLine(msgspec.Struct, frozen=True):
+    """What another recorder knows of a session's line, so that both give every sample the same address.
+
+    `origin` and `shift` are as in a `Summary` and its tracks; `seconds` is how far the line had got at `touched`.
+    """
+
+    node: str
+    started: datetime
+    origin: float | None
+    shift: float
+    seconds: float
+    touched: datetime
+
+
 class Placed(msgspec.Struct, frozen=True, gc=False):
     """A chunk with its address."""
 
@@ -92,7 +106,7 @@ class Summary(msgspec.Struct, frozen=True):
 
     `connections` is how many there ever were, `open` how many there are, `restarts` how often a recorder that died was
     followed by another one. `origin` is the time zero on the bot's own clock, in seconds; None while no stamp told it.
-    `refused` counts chunks of tracks that were too many.
+    `refused` counts chunks of tracks that were too many. `continued_from` is the node that had the session before.
     """
 
     session: SessionKey
@@ -108,6 +122,7 @@ class Summary(msgspec.Struct, frozen=True):
     unknown: dict[str, int]
     tracks: tuple[TrackSummary, ...]
     refused: int = 0
+    continued_from: str = ""
 
     @property
     def seconds(self) -> float:
@@ -136,6 +151,7 @@ class Session:
         self.connections = 0
         self.restarts = 0
         self.refused = 0
+        self.continued_from = ""
         self.head = 0.0
         self._names: dict[str, str] = {}
         self._early: list[Occurred] = []
@@ -156,11 +172,25 @@ class Session:
         session.connections = before.connections
         session.restarts = before.restarts + 1
         session.refused = before.refused
+        session.continued_from = before.continued_from
         session.head = max((track.seconds for track in before.tracks if track.track != SPOKEN), default=0.0)
         session._origin = before.origin
         session._shift = before.tracks[0].shift if before.tracks else 0.0
         session._arrival = zero if before.tracks else None
         session._began = zero
+        session._heard_at = heard_at
+        return session
+
+    @classmethod
+    def continued(
+        cls, key: SessionKey, timing: Timing, line: TimeLine, bot: str | None, zero: float, heard_at: float
+    ) -> Session:
+        """Go on with a session that another node had; `zero` and `heard_at` are as for `resumed`."""
+        session = cls(key, timing, line.started, bot)
+        session.continued_from = line.node
+        session.head = line.seconds
+        session._origin, session._shift = line.origin, line.shift
+        session._arrival = session._began = zero
         session._heard_at = heard_at
         return session
 
@@ -317,6 +347,7 @@ class Session:
             unknown or {},
             tuple(track.summary() for track in self.tracks.values() if track.start is not None),
             self.refused,
+            self.continued_from,
         )
 
     def _jitter(self, track: Track) -> Jitter:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from tests.scenarios.again import replay_all
 from tests.scenarios.harness import Place
+from tests.scenarios.nats_server import NatsServer
 
 
 @pytest.fixture
@@ -25,3 +26,12 @@ async def place(tmp_path: Path) -> AsyncIterator[Place]:
     if place.captures:
         await replay_all(place)
     shutil.rmtree(runtime)
+
+
+@pytest.fixture
+async def nats(tmp_path: Path) -> AsyncIterator[NatsServer]:
+    """A NATS server of the test's own."""
+    server = NatsServer(tmp_path)
+    await server.start()
+    yield server
+    await server.kill()

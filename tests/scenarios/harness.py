@@ -197,6 +197,10 @@ class Place:
         args = ("listen", "--port", 0, "--out", self.out, "--json", *capture, *options)
         return await self._listening(args, environment, within)
 
+    async def node(self, fleet: str, name: str, *options: Arg) -> Listener:
+        """A listener of a fleet, with recordings of its own."""
+        return await self.listen("--out", self.folder / name, "--fleet", fleet, *options)
+
     async def agent(self, provider: str, *options: Arg) -> Listener:
         """A simulated agent that may be dialled."""
         return await self._listening(("sim", "agent", provider, "--port", 0, "--json", *options))

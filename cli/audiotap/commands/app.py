@@ -23,6 +23,7 @@ from audiotap.commands import (
     replay,
     settings,
     sim,
+    tail,
     watch,
 )
 from audiotap.errors import AudiotapError
@@ -42,6 +43,7 @@ app.command("pause")(control.pause)
 app.command("stop")(control.stop)
 app.command("status")(control.status)
 app.command("watch")(watch.watch)
+app.command("tail")(tail.tail)
 app.command("url")(bot.url)
 app.command("bridge")(bridge.bridge)
 app.command("converse")(converse.converse)

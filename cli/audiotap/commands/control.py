@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from audiotap.commands import completion, settings
+from audiotap.commands.options import check_fleet
 from audiotap.commands.providers import Provider
 from audiotap.errors import UsageError
 
@@ -23,6 +24,13 @@ Bot = Annotated[
 Port = Annotated[
     int | None,
     typer.Option(help="The listener's port; needed where there are several.", autocompletion=completion.ports),
+]
+Fleet = Annotated[
+    str,
+    typer.Option(
+        help="NATS servers of a fleet: the bot is reached on whichever machine it is; or AUDIOTAP_FLEET.",
+        show_default=False,
+    ),
 ]
 Wait = Annotated[float, typer.Option(help="Seconds to wait for a bot to be there (not over REST).", min=0)]
 Whose = Annotated[
@@ -45,6 +53,7 @@ def speak(
         int | None, typer.Option(help="Standard input is bare mono S16LE at this rate.", min=1000, max=384000)
     ] = None,
     provider: Whose = None,
+    fleet: Fleet = "",
     json: Json = False,
 ) -> None:
     """Play an audio file into the meeting through a bot.
@@ -67,11 +76,11 @@ def speak(
     if provider is Provider.RECALL:
         from audiotap.jobs import recall_speech
 
-        recall_speech.speak(file, raw, _target(bot, port, wait), _recall(), json=json)
+        recall_speech.speak(file, raw, target(bot, port, wait), _recall(), json=json)
         return
     from audiotap.jobs import control
 
-    control.speak(file, raw, _target(bot, port, wait), json=json)
+    control.speak(file, raw, target(bot, port, wait, fleet=fleet), json=json)
 
 
 def pause(
@@ -83,6 +92,7 @@ def pause(
         str, typer.Option(help="The word that a fork of Attendee has for it (default: pause_current_lecture).")
     ] = "",
     provider: Whose = None,
+    fleet: Fleet = "",
     json: Json = False,
 ) -> None:
     """Hold what is being spoken: our queue waits, and the bot is told.
@@ -103,10 +113,10 @@ def pause(
     from audiotap.events import Pause
     from audiotap.jobs import control
 
-    control.pause(Pause(milliseconds / 1000, spelling), _target(bot, port, wait, away=True), json=json)
+    control.pause(Pause(milliseconds / 1000, spelling), target(bot, port, wait, away=True, fleet=fleet), json=json)
 
 
-def stop(bot: Bot = "", port: Port = None, provider: Whose = None, json: Json = False) -> None:
+def stop(bot: Bot = "", port: Port = None, provider: Whose = None, fleet: Fleet = "", json: Json = False) -> None:
     """Drop what is queued for a bot, and what waits behind it.
 
     Example:
@@ -118,11 +128,11 @@ def stop(bot: Bot = "", port: Port = None, provider: Whose = None, json: Json = 
         return
     from audiotap.jobs import control
 
-    control.stop(_target(bot, port, 0.0, away=True), json=json)
+    control.stop(target(bot, port, 0.0, away=True, fleet=fleet), json=json)
 
 
-def status(port: Port = None, json: Json = False) -> None:
-    """List running listeners, their sessions, tracks, seconds and queues.
+def status(port: Port = None, fleet: Fleet = "", json: Json = False) -> None:
+    """List running listeners, or the nodes of a fleet, with their sessions, tracks, seconds and queues.
 
     Examples:
 
@@ -132,19 +142,26 @@ def status(port: Port = None, json: Json = False) -> None:
     """
     from audiotap.jobs import control
 
-    control.status(settings.control_folder(), port, json=json)
+    control.status(target("", port, 0.0, fleet=fleet), json=json)
 
 
-def _target(bot: str, port: int | None, wait: float, *, away: bool = False) -> Target:
+def target(
+    bot: str, port: int | None, wait: float, *, away: bool = False, deaf: bool = False, fleet: str = ""
+) -> Target:
+    """Which bot is meant, and where it is looked for."""
     from audiotap.net.control.remote import Target
 
-    return Target(settings.control_folder(), port, bot, wait, away)
+    if fleet:
+        check_fleet(fleet)
+        if port is not None:
+            raise UsageError("--port is a listener's on this machine", "leave it out, or --fleet")
+    return Target(settings.control_folder(), port, bot, wait, away, deaf, fleet)
 
 
 def _stop_recall(bot: str, port: int | None, *, json: bool) -> None:
     from audiotap.jobs import recall_speech
 
-    recall_speech.stop(_target(bot, port, 0.0), _recall(), json=json)
+    recall_speech.stop(target(bot, port, 0.0), _recall(), json=json)
 
 
 def _recall() -> Access:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from audiotap.commands import settings
-from audiotap.commands.options import taking
+from audiotap.commands.options import check_fleet, taking
 from audiotap.errors import UsageError
 from audiotap.jobs.mode import Output
 from audiotap.text import parse_size
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 LIMITS = "Limits"
 """The part of the help for what is taken at most."""
+FLEET = "Fleet"
+"""The part of the help for several machines."""
 NAMES_SECONDS = 10.0
 """That Attendee may take to tell names."""
 
@@ -236,6 +238,15 @@ def prepared(
             rich_help_panel=LIMITS,
         ),
     ] = 0.0,
+    fleet: Annotated[
+        str,
+        typer.Option(
+            help="NATS servers (nats://HOST:4222, several with a comma between) by which several listeners are one "
+            "fleet: control from anywhere, sessions that move; or AUDIOTAP_FLEET.",
+            show_default=False,
+            rich_help_panel=FLEET,
+        ),
+    ] = "",
     stdout: Annotated[bool, typer.Option("--stdout", help="Write one track's bare S16LE samples to stdout.")] = False,
     track: Annotated[str, typer.Option(help="The track for --stdout: mixed, or a participant's id or name.")] = "mixed",
     json: Annotated[bool, typer.Option("--json", help="JSON lines on stdout; the same as --output json.")] = False,
@@ -267,6 +278,8 @@ def prepared(
         _check_public(public_url)
     if public_url and tunnel is not None:
         raise UsageError("--tunnel has a URL of its own", "leave --public-url out, or --tunnel")
+    if fleet:
+        check_fleet(fleet)
     exposed = bool(public_url) or tunnel is not None or not is_loopback(host)
     recall = _recall_secrets(recall_secret_file)
     twilio = tuple(settings.twilio_tokens().replace(",", " ").split())
@@ -305,6 +318,7 @@ def prepared(
         exposed,
         (tls_cert, tls_key) if tls_cert is not None else None,
         capture=(capture, max_capture) if capture is not None else None,
+        fleet=fleet,
     )
     hook = Hook(parsed(exec), max_exec, settings.inherited()) if exec else Hook()
     return Plan(config, mode, workers, tunnel.value if tunnel else "", hook)

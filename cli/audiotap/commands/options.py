@@ -42,3 +42,10 @@ def _hints(function: Callable[..., Any], names: list[str]) -> dict[str, Any]:
     """What some parameters are; the types of others may be known to type checkers only."""
     told = SimpleNamespace(__annotations__={name: function.__annotations__[name] for name in names})
     return get_type_hints(told, function.__globals__, include_extras=True)
+
+
+def check_fleet(url: str) -> None:
+    """UsageError for what names no NATS servers, MachineError where NATS' library is missing."""
+    from audiotap.net.fleet.bus import servers
+
+    servers(url)

@@ -37,6 +37,8 @@ AGENT_URLS = {"azure": ("AZURE_OPENAI_ENDPOINT",)}
 AGENT_MODELS = {"azure": ("AZURE_OPENAI_REALTIME_DEPLOYMENT", "AZURE_OPENAI_REALTIME_MODEL_NAME")}
 """Names that vendors' pages and samples have for what others are told by an option."""
 
+SHARED = {"output": "AUDIOTAP_OUTPUT", "fleet": "AUDIOTAP_FLEET"}
+"""Variables that are short for an option of every command that has it."""
 SECRETS = frozenset({"secret"})
 """Options that no settings file may have."""
 HIDDEN = SECRETS | {"key"}
@@ -255,11 +257,11 @@ def variable(command: str, option: str) -> str:
 
 
 def _environment(schema: Schema) -> Found:
-    """What the environment sets; AUDIOTAP_OUTPUT alone is short for every command that has --output."""
+    """What the environment sets; the command's own variable counts before one for all of them."""
     found: Found = {}
     for command, options in schema.items():
         for option in (option for option, repeatable in options.items() if not repeatable):
-            names = [variable(command, option), *(["AUDIOTAP_OUTPUT"] if option == "output" else [])]
+            names = [variable(command, option), *([SHARED[option]] if option in SHARED else [])]
             name = next((name for name in names if os.environ.get(name)), None)
             if name is not None:
                 setting = Setting(os.environ[name], Origin.ENVIRONMENT, name)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 import msgspec
@@ -15,7 +16,8 @@ from audiotap.events import Finished, Pause, SessionStatus, Status
 from audiotap.jobs.output import emit, talk
 from audiotap.jobs.progress import SpeakProgress
 from audiotap.jobs.running import Signals, run
-from audiotap.net.control.remote import Target, attached, statuses
+from audiotap.net.control import remote
+from audiotap.net.control.remote import Attachment, Target
 from audiotap.net.tasks import first_of
 from audiotap.reading import read_audio, read_stream
 from audiotap.sndfile import soundfile
@@ -58,9 +60,9 @@ def stop(target: Target, *, json: bool) -> None:
         talk(f"stopped {printable(session)}: {dropped:.1f} s in our queue dropped")
 
 
-def status(folder: Path, port: int | None, *, json: bool) -> None:
+def status(target: Target, *, json: bool) -> None:
     """List listeners and sessions on stdout; NobodyError when there is no listener."""
-    running = [status for _, status in run(statuses(folder, port))]
+    running = run(_statuses(target))
     if json:
         emit([_told(one) for one in running])
     if not running:
@@ -73,6 +75,24 @@ def status(folder: Path, port: int | None, *, json: bool) -> None:
         for session in one.sessions:
             for line in _session_lines(session):
                 typer.echo(line)
+
+
+async def _statuses(target: Target) -> list[Status]:
+    """All listeners of this user, or all nodes of a fleet."""
+    if target.fleet:
+        from audiotap.net.fleet.remote import statuses
+
+        return await statuses(target.fleet)
+    return [status for _, status in await remote.statuses(target.folder, target.port)]
+
+
+def attached(target: Target) -> AbstractAsyncContextManager[Attachment]:
+    """A connection to the bot that is meant, here or anywhere in a fleet."""
+    if target.fleet:
+        from audiotap.net.fleet.remote import attached
+
+        return attached(target)
+    return remote.attached(target)
 
 
 def _told(status: Status) -> dict[str, object]:

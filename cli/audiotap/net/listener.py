@@ -7,7 +7,7 @@ import gc
 import os
 import socket
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -76,6 +76,8 @@ class Config(msgspec.Struct, frozen=True):
     """Seconds between the times at which bots are read."""
     capture: tuple[Path, int] | None = None
     """Where all that bots send is kept as it came, and how many bytes of it."""
+    fleet: str = ""
+    """The NATS servers by which other nodes and control clients are met."""
 
     def url(self, host: str, port: int) -> str:
         """What was bound."""
@@ -190,7 +192,10 @@ async def listening(
         if control := _control(config, port, seat):
             await stack.enter_async_context(control_server(control, partial(serve, tap, audience)))
         recording = BatchLane(recorder, "the recording", aloud, config.buffer)
-        tap.start([recording, *_lookers_on(config, watchers, aloud)])
+        lanes = [recording, *_lookers_on(config, watchers, aloud)]
+        if config.fleet:
+            lanes.append(await stack.enter_async_context(_member(config.fleet, tap, audience, tell)))
+        tap.start(lanes)
         if config.capture is not None:
             tap.witness = await stack.enter_async_context(_capturing(config, *config.capture, tell))
         server.start()
@@ -217,6 +222,13 @@ def _control(config: Config, port: int, seat: Seat | None) -> Path | None:
     if seat is not None:
         return seat.control
     return control_path(config.control, port) if config.control is not None else None
+
+
+def _member(fleet: str, tap: Tap, audience: Audience, tell: Tell) -> AbstractAsyncContextManager[Lane]:
+    """Be a node of a fleet; NATS' library is imported for that."""
+    from audiotap.net.fleet.node import member
+
+    return member(fleet, tap, audience, tell)
 
 
 def _adopt(server: Port, tap: Tap, sock: socket.socket, handed: Handed) -> None:

@@ -42,7 +42,7 @@ from audiotap.net.mouth import Mouth
 from audiotap.net.port import Carried, Peer
 from audiotap.pacing import Block, spread_leads
 from audiotap.reports import Odd, Report
-from audiotap.session import Logged, Placed, Session, SessionKey, Summary
+from audiotap.session import Logged, Placed, Session, SessionKey, Summary, TimeLine
 from audiotap.track import PATIENCE
 
 HOLD_SECONDS = 0.8
@@ -263,6 +263,9 @@ class Tap:
 
     A session is made of what `witness` is told and of nothing else: what falls due on the `clock` counts as of that
     time, however late the loop comes to it, so the same moments make the same recording.
+
+    `elsewhere` knows the line of a session that another node had before; `closing` is set when sessions end because
+    this listener does.
     """
 
     def __init__(
@@ -284,6 +287,8 @@ class Tap:
         self.guest: Guest | None = None
         self.witness: Callable[[Moment], None] | None = None
         self.wall: Callable[[], datetime] = partial(datetime.now, UTC)
+        self.elsewhere: Callable[[SessionKey], TimeLine | None] = _nowhere
+        self.closing = False
         self.sessions: dict[SessionKey, Live] = {}
         self._tell = tell
         self._linger = linger
@@ -317,6 +322,7 @@ class Tap:
 
     async def close(self, reason: str) -> None:
         """End every session, and return when all sinks have finished their files."""
+        self.closing = True
         if self._teller is not None:
             self._teller.cancel()
         now = self._clock.time()
@@ -515,6 +521,7 @@ class Tap:
                 live.over = math.inf
             if live.mouth is not None:
                 live.mouth.back()
+            self._put(live.summary())
         if live.due < math.inf:
             self._catch_up(live, now)
         return live
@@ -537,8 +544,14 @@ class Tap:
 
     def _open(self, key: SessionKey, bot: str | None, now: float) -> Live:
         dialect = REGISTER[key[0]]
-        live = self.sessions[key] = Live(Session(key, dialect.timing, self.wall(), bot), dialect, now)
-        self._put(live.summary())
+        line, wall = self.elsewhere(key), self.wall()
+        if line is None:
+            live = Live(Session(key, dialect.timing, wall, bot), dialect, now)
+        else:
+            zero, heard_at = (now - max(0.0, (wall - time).total_seconds()) for time in (line.started, line.touched))
+            live = Live(Session.continued(key, dialect.timing, line, bot, zero, heard_at), dialect, now)
+            live.began = zero
+        self.sessions[key] = live
         return live
 
     def resume(self, before: Summary, touched: datetime) -> None:
@@ -563,6 +576,7 @@ class Tap:
             live.dirty = True
             if not live.links and live.session.key in self.sessions:
                 self._wait_for_bot(live, now, lost=lost)
+                self._put(live.summary())
 
     def _wait_for_bot(self, live: Live, now: float, *, lost: bool) -> None:
         """End the session when its bot stays away; one whose connection was lost tries to come back."""
@@ -715,12 +729,9 @@ class Tap:
 
     # Towards the bots
 
-    def choose(self, bot: str, *, away: bool = False) -> Live:
-        """The session that a control client means; NobodyError or UsageError say what to type when it isn't clear.
-
-        `away` takes one whose bot has no connection right now, too.
-        """
-        one = choose(self.status().sessions, bot, away=away)
+    def choose(self, bot: str, *, away: bool = False, deaf: bool = False) -> Live:
+        """The session that a control client means; NobodyError or UsageError say what to type when it isn't clear."""
+        one = choose(self.status().sessions, bot, away=away, deaf=deaf)
         return self.sessions[one.provider, one.session]
 
     def mouth(self, live: Live) -> Mouth:
@@ -799,6 +810,11 @@ class Tap:
         if self.witness is not None:
             self.witness(Spoke(now, *live.session.key, chunk.rate, plays_at, chunk.pcm))
         self._put_placed(live, live.session.place_spoken(chunk, plays_at))
+
+
+def _nowhere(_: SessionKey) -> TimeLine | None:
+    """No other node had any session."""
+    return None
 
 
 def _decoded(dialect: Dialect, wire: str | bytes) -> Sequence[Event | WireError]:

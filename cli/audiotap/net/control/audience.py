@@ -11,10 +11,10 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 
 import msgspec
-from websockets.asyncio.connection import Connection
 from websockets.exceptions import ConnectionClosed
 
 from audiotap.errors import WireError
+from audiotap.net.control.sockets import Talk
 from audiotap.net.lanes import DirectLane
 from audiotap.net.tap import Tap
 from audiotap.net.tasks import wait_for
@@ -102,7 +102,7 @@ class Audience:
         for unread in self._watchers:
             unread.put(report)
 
-    async def watch(self, tap: Tap, connection: Connection) -> None:
+    async def watch(self, tap: Tap, connection: Talk) -> None:
         """Show everything to one watcher, until it goes away."""
         unread, meter = Unread(self._recent), Meter()
         lane = DirectLane(_Looker(meter, unread), "a watcher", lambda _: None)
@@ -125,7 +125,7 @@ class Audience:
 
 
 async def show(
-    connection: Connection,
+    connection: Talk,
     reports: Callable[[], Sequence[Report]],
     measure: Callable[[float], list[MeterSession]],
     over: asyncio.Event,

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
-from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 
 from audiotap.audio import Chunk
@@ -27,16 +27,20 @@ from audiotap.events import (
     Finished,
     Pause,
     Progress,
+    Sound,
     Speak,
     Status,
     Stop,
+    Tail,
+    Tailing,
     Watch,
     is_meant,
 )
 from audiotap.files import is_ours
 from audiotap.net.control.audience import Shown, decoded
-from audiotap.net.control.sockets import dial_control, say
+from audiotap.net.control.sockets import Talk, dial_control, say
 from audiotap.net.tasks import from_thread
+from audiotap.session import Placed, SessionKey
 
 T = TypeVar("T")
 RETRY_SECONDS = 0.2
@@ -108,7 +112,8 @@ async def bots_heard(provider: str, folder: Path, port: int | None, bot: str) ->
 class Target(msgspec.Struct, frozen=True):
     """Which bot is meant: folder of the control sockets, a listener's port, a bot's id or its beginning.
 
-    `wait` is for how many seconds it may be missing; `away` takes one that has no connection right now, too.
+    `wait` is for how many seconds it may be missing; `away` and `deaf` are as in `Attach`. `fleet` has the servers by
+    which it is reached, wherever it is; folder and port say nothing then.
     """
 
     folder: Path
@@ -116,14 +121,30 @@ class Target(msgspec.Struct, frozen=True):
     bot: str = ""
     wait: float = 0.0
     away: bool = False
+    deaf: bool = False
+    fleet: str = ""
+
+    @property
+    def attach(self) -> Attach:
+        """The word that means it."""
+        return Attach(self.bot, self.away, self.deaf)
 
 
 class Attachment:
-    """A connection to a listener, attached to one bot."""
+    """A connection to a listener, attached to one bot; `abort` ends it at once."""
 
-    def __init__(self, connection: ClientConnection, to: Attached) -> None:
+    def __init__(
+        self,
+        connection: Talk,
+        to: Attached,
+        closing: AbstractAsyncContextManager[Any],
+        abort: Callable[[], None],
+    ) -> None:
         self.connection = connection
+        self.closing = closing
         self.to = to
+        self.track = ""
+        self._abort = abort
 
     async def pause(self, pause: Pause) -> Done:
         await say(self.connection, pause)
@@ -146,7 +167,18 @@ class Attachment:
             sending.cancel()
             hearing.cancel()
             await asyncio.gather(sending, hearing, return_exceptions=True)
-            self.connection.transport.abort()  # a listener that holds speech back would read a farewell much later
+            self._abort()  # a listener that holds speech back would read a farewell much later
+
+    async def tail(self, track: str) -> None:
+        """Listen to a track; what is heard of it comes out of `sounds`, or to all listeners of a fleet."""
+        await say(self.connection, Tail(track))
+        self.track = _expect(await _hear(self.connection), Tailing).track
+
+    async def sounds(self) -> AsyncGenerator[Sound]:
+        """What a tailed track sounds like, until the session's or the listener's end."""
+        with suppress(ConnectionClosed):
+            async for wire in self.connection:
+                yield _expect(native.decode(wire), Sound)
 
     async def _send(self, chunks: Iterator[Chunk]) -> None:
         with suppress(ConnectionClosed):
@@ -164,24 +196,54 @@ class Attachment:
         return _expect(await _hear(self.connection), Done)
 
 
+Attaching = Callable[[Target], Awaitable[Attachment]]
+Tuned = Callable[[SessionKey, str], None]
+"""Told which session's track will be heard from now on."""
+
+
 @asynccontextmanager
 async def attached(target: Target) -> AsyncIterator[Attachment]:
     """A connection to the one bot that is meant; waits up to `target.wait` seconds for it to be there.
 
     NobodyError when there is none, UsageError with the choices when there are several.
     """
+    attachment = await insist(_attach, target)
+    async with attachment.closing:
+        yield attachment
+
+
+async def tailing(target: Target, wanted: str, tuned: Tuned) -> AsyncGenerator[Placed]:
+    """A track while it is recorded, until the session's end."""
+    attachment = await insist(partial(attached_to_track, _attach, wanted), target)
+    key = attachment.to.provider, attachment.to.session
+    async with attachment.closing:
+        tuned(key, attachment.track)
+        async for sound in attachment.sounds():
+            yield Placed(key, attachment.track, sound.position, sound.chunk)
+
+
+async def attached_to_track(attach: Attaching, wanted: str, target: Target) -> Attachment:
+    """Attach to the bot that is meant, and to a track of it."""
+    attachment = await attach(target)
+    try:
+        await attachment.tail(wanted)
+    except BaseException:
+        async with attachment.closing:
+            raise
+    return attachment
+
+
+async def insist(attach: Attaching, target: Target) -> Attachment:
+    """Attach, and try again for as long as the target waits."""
     loop = asyncio.get_running_loop()
     deadline = loop.time() + target.wait
     while True:
         try:
-            attachment = await _attach(target)
-            break
+            return await attach(target)
         except NobodyError:
             if loop.time() >= deadline:
                 raise
-            await asyncio.sleep(RETRY_SECONDS)
-    async with attachment.connection:
-        yield attachment
+        await asyncio.sleep(RETRY_SECONDS)
 
 
 async def watching(target: Target) -> AsyncGenerator[Shown]:
@@ -206,11 +268,23 @@ async def _attach(target: Target) -> Attachment:
     except OSError as error:
         raise NobodyError("the listener went away", "start it again: audiotap listen") from error
     try:
-        await say(connection, Attach(target.bot, target.away))
-        return Attachment(connection, _expect(await _hear(connection), Attached))
+        to = await greet(connection, target.attach)
+        return Attachment(connection, to, connection, connection.transport.abort)
     except BaseException:
         await connection.close()
         raise
+
+
+async def greet(connection: Talk, word: Attach) -> Attached:
+    """Attach to a bot over a connection that is there."""
+    await say(connection, word)
+    return _expect(await _hear(connection), Attached)
+
+
+async def ask(connection: Talk) -> Status:
+    """How everything stands at the other end."""
+    await say(connection, Ask())
+    return _expect(await _hear(connection), Status)
 
 
 def _choose(running: list[tuple[Listener, Status]], target: Target) -> Listener:
@@ -231,7 +305,7 @@ def _choose(running: list[tuple[Listener, Status]], target: Target) -> Listener:
     raise UsageError("several listeners are running", f"choose one: {choices}")
 
 
-async def _hear(connection: ClientConnection) -> ControlEvent:
+async def _hear(connection: Talk) -> ControlEvent:
     """The listener's next word; its Fault becomes the error it was there."""
     try:
         event = native.decode(await connection.recv())

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 
-from websockets.asyncio.connection import Connection
 from websockets.exceptions import ConnectionClosed
 
 from audiotap.audio import Chunk
@@ -25,19 +24,24 @@ from audiotap.events import (
     Progress,
     Speak,
     Stop,
+    Tail,
     Watch,
 )
 from audiotap.net.control.audience import Audience
-from audiotap.net.control.sockets import say
+from audiotap.net.control.live import air
+from audiotap.net.control.sockets import Talk, say
 from audiotap.net.mouth import Utterance
 from audiotap.net.tap import Live, Tap
 from audiotap.net.tasks import first_of
 
 PROGRESS_SECONDS = 0.25
 
+Air = Callable[[Tap, Live, str, Talk], Awaitable[None]]
+"""Lets a client hear a track of a session until it goes away."""
 
-async def serve(tap: Tap, audience: Audience, connection: Connection) -> None:
-    """Answer one control client; to speak, or to watch, is the last thing it can ask for."""
+
+async def serve(tap: Tap, audience: Audience, connection: Talk, air: Air = air) -> None:
+    """Answer one control client; to speak, to watch or to listen is the last thing it can ask for."""
     live: Live | None = None
     with suppress(ConnectionClosed):
         async for wire in connection:
@@ -49,6 +53,9 @@ async def serve(tap: Tap, audience: Audience, connection: Connection) -> None:
                 if isinstance(event, Speak | Finish):
                     await _speak(tap, connection, _attached(live), event)
                     return
+                if isinstance(event, Tail):
+                    await air(tap, _attached(live), event.track, connection)
+                    return
                 live = await _answer(tap, connection, live, event)
             except WireError as error:
                 await say(connection, Fault("USAGE", f"not understood: {error}"))
@@ -56,14 +63,14 @@ async def serve(tap: Tap, audience: Audience, connection: Connection) -> None:
                 await say(connection, Fault(error.status.name, error.message, error.hint))
 
 
-async def _answer(tap: Tap, connection: Connection, live: Live | None, event: ControlEvent) -> Live | None:
+async def _answer(tap: Tap, connection: Talk, live: Live | None, event: ControlEvent) -> Live | None:
     match event:
         case Ask():
             await say(connection, tap.status())
-        case Attach(bot, away):
-            live = tap.choose(bot, away=away)
+        case Attach(bot, away, deaf):
+            live = tap.choose(bot, away=away, deaf=deaf)
             provider, session = live.session.key
-            await say(connection, Attached(provider, session, tap.mouth(live).rate))
+            await say(connection, Attached(provider, session, 0 if deaf else tap.mouth(live).rate))
         case Pause():
             told = await tap.pause(_attached(live), event)
             await say(connection, Done(event.seconds, told))
@@ -81,7 +88,7 @@ def _attached(live: Live | None) -> Live:
     return live
 
 
-async def _speak(tap: Tap, connection: Connection, live: Live, first: Speak | Finish) -> None:
+async def _speak(tap: Tap, connection: Talk, live: Live, first: Speak | Finish) -> None:
     """Play what the client sends until it says Finish; a client that goes away takes its speech with it."""
     utterance = Utterance()
     telling = asyncio.create_task(_tell(connection, utterance))
@@ -93,7 +100,7 @@ async def _speak(tap: Tap, connection: Connection, live: Live, first: Speak | Fi
     await say(connection, Finished(utterance.sent, utterance.stopped))
 
 
-async def _chunks(connection: Connection, first: Speak | Finish) -> AsyncIterator[Chunk]:
+async def _chunks(connection: Talk, first: Speak | Finish) -> AsyncIterator[Chunk]:
     event: ControlEvent = first
     while isinstance(event, Speak):
         yield event.chunk
@@ -102,7 +109,7 @@ async def _chunks(connection: Connection, first: Speak | Finish) -> AsyncIterato
         raise WireError(f"{type(event).__name__} in the middle of speech")
 
 
-async def _tell(connection: Connection, utterance: Utterance) -> None:
+async def _tell(connection: Talk, utterance: Utterance) -> None:
     with suppress(ConnectionClosed):
         while True:
             await say(connection, Progress(utterance.sent, utterance.state))

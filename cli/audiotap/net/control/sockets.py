@@ -12,10 +12,9 @@ import stat
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from websockets.asyncio.client import ClientConnection, unix_connect
-from websockets.asyncio.connection import Connection
 from websockets.asyncio.server import Server, unix_serve
 
 from audiotap.dialects import native
@@ -38,6 +37,21 @@ OPTIONS: dict[str, Any] = {
 """Without pings on either end: a speaker that is held back is not read from, so its answers come late, and no peer on
 this machine dies without its socket."""
 OTHER_FOLDER = "set AUDIOTAP_RUNTIME_DIR to a folder of yours"
+
+
+class Talk(Protocol):
+    """A connection as far as control needs one: messages in order, and none that nobody has read piles up."""
+
+    async def send(self, message: str) -> None:
+        """Say a message when the other end takes it; ConnectionClosed where it is gone."""
+
+    async def recv(self) -> str | bytes:
+        """The next message; ConnectionClosed after the last one."""
+
+    def __aiter__(self) -> AsyncIterator[str | bytes]: ...
+
+    async def wait_closed(self) -> None:
+        """Return when it is over."""
 
 
 @asynccontextmanager
@@ -98,6 +112,6 @@ async def dial_control(path: Path) -> ClientConnection:
     return connection
 
 
-async def say(connection: Connection, event: ControlEvent) -> None:
+async def say(connection: Talk, event: ControlEvent) -> None:
     """Say an event in our own language."""
     await connection.send(native.encode(event))

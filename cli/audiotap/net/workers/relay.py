@@ -58,11 +58,11 @@ class Relay:
             case Watch():
                 await self._watch(connection)
                 return True
-            case Attach(bot, away):
-                chosen = choose((await self.status()).sessions, bot, away=away)
+            case Attach(bot, away, deaf):
+                chosen = choose((await self.status()).sessions, bot, away=away, deaf=deaf)
                 path = self._paths[owner((chosen.provider, chosen.session), len(self._paths))]
                 async with _dialled(path) as worker:
-                    await say(worker, Attach(chosen.session, away))
+                    await say(worker, Attach(chosen.session, away, deaf))
                     await first_of(_both_ways(connection, worker), connection.wait_closed())
                 return True
             case _:
