@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from audiotap import __version__
-from audiotap.commands import bot, bridge, check, control, converse, demo, doctor, listen, settings, sim
+from audiotap.commands import bot, bridge, check, control, converse, demo, doctor, listen, mix, report, settings, sim
 from audiotap.errors import AudiotapError
 from audiotap.text import printable
 
@@ -28,6 +28,8 @@ app.command("status")(control.status)
 app.command("url")(bot.url)
 app.command("bridge")(bridge.bridge)
 app.command("converse")(converse.converse)
+app.command("report")(report.report)
+app.command("mix")(mix.mix)
 app.command("check")(check.check)
 app.command("doctor")(doctor.doctor)
 app.command("demo")(demo.demo)
