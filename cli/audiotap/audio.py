@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -161,11 +162,18 @@ class Resampler:
         return self.push(b"", last=True)
 
 
-def mix(tracks: list[bytes]) -> bytes:
-    """S16LE runs of one length added up; overs are clipped."""
-    if len(tracks) == 1:
+def added(tracks: Sequence[bytes]) -> NDArray[Any]:
+    """S16LE runs of one length added up, in 32 bits."""
+    return np.asarray(np.sum([np.frombuffer(pcm, dtype="<i2") for pcm in tracks], axis=0, dtype=np.int32))
+
+
+def mix(tracks: Sequence[bytes], gain: float = 1.0) -> bytes:
+    """S16LE runs of one length added up and turned down to `gain`; overs are clipped."""
+    if len(tracks) == 1 and gain == 1.0:
         return tracks[0]
-    total = np.sum([np.frombuffer(pcm, dtype="<i2") for pcm in tracks], axis=0, dtype=np.int32)
+    total = added(tracks)
+    if gain != 1.0:
+        total = np.rint(total * gain)
     return bytes(np.clip(total, -FULL_SCALE, FULL_SCALE - 1).astype("<i2").tobytes())
 
 

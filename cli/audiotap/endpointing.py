@@ -6,11 +6,12 @@ Energy is all that is looked at, so every figure made with it can be told in one
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import groupby
 
 import msgspec
 import numpy as np
 
-from audiotap.audio import FULL_SCALE, SAMPLE_BYTES, decibels
+from audiotap.audio import FULL_SCALE, SAMPLE_BYTES, SILENCE_DB
 
 FRAME = 0.01
 THRESHOLD = -45.0
@@ -47,7 +48,8 @@ class Endpointer:
         data = self._rest + pcm
         whole = len(data) // (self._frame * SAMPLE_BYTES)
         self._rest = data[whole * self._frame * SAMPLE_BYTES :]
-        return [found for loud in _loud(data, whole, self._frame, self._threshold) for found in self._look(loud=loud)]
+        runs = groupby(_loud(data, whole, self._frame, self._threshold))
+        return [found for loud, run in runs for found in self._look(sum(1 for _ in run), loud=loud)]
 
     def finish(self) -> list[Boundary]:
         """The end of speech that lasts to the end of the stream: behind its last loud frame."""
@@ -58,14 +60,17 @@ class Endpointer:
             Boundary(speech=False, at=(self._frames - self._turning) * self._frame, found=self._frames * self._frame)
         ]
 
-    def _look(self, *, loud: bool) -> Iterator[Boundary]:
-        self._frames += 1
-        self._turning = self._turning + 1 if loud != self.speaking else 0
-        if self._turning < max(1, self._patience[self.speaking]):
-            return
-        self.speaking = loud
-        yield Boundary(loud, (self._frames - self._turning) * self._frame, self._frames * self._frame)
-        self._turning = 0
+    def _look(self, frames: int, *, loud: bool) -> Iterator[Boundary]:
+        """So many frames in a row are loud, or are not."""
+        self._turning = self._turning if loud != self.speaking else -frames
+        more = max(1, self._patience[self.speaking]) - self._turning
+        if frames >= more:
+            found = self._frames + more
+            yield Boundary(loud, (found - self._turning - more) * self._frame, found * self._frame)
+            self.speaking = loud
+            self._turning = -frames
+        self._frames += frames
+        self._turning += frames
 
 
 def speech_bounds(pcm: bytes, rate: int, threshold: float = THRESHOLD) -> tuple[int, int] | None:
@@ -83,4 +88,6 @@ def _loud(data: bytes, frames: int, size: int, threshold: float) -> list[bool]:
         return []
     samples = np.frombuffer(data, dtype="<i2", count=frames * size).reshape(frames, size).astype(np.float32)
     means = np.sqrt(np.mean(np.square(samples), axis=1)) / FULL_SCALE
-    return [decibels(float(mean)) >= threshold for mean in means]
+    least = 10 ** (threshold / 20) if threshold > SILENCE_DB else 0.0
+    found: list[bool] = (means >= least).tolist()
+    return found

@@ -12,6 +12,8 @@ from audiotap.errors import AudioFileError
 from audiotap.sndfile import soundfile
 
 READ_SECONDS = 0.5
+TRACK_BLOCK = 262_144
+"""Samples of a recorded track that are in memory at once."""
 
 
 def read_audio(path: Path) -> Iterator[Chunk]:
@@ -88,6 +90,34 @@ def _raw_chunks(stream: IO[bytes], rate: int) -> Iterator[Chunk]:
         block, half = block[:whole], block[whole:]
         if block:
             yield Chunk(block, rate)
+
+
+def read_track(path: Path, rate: int) -> Iterator[Chunk]:
+    """A track as it was recorded, in blocks, sample by sample as it is; `rate` is for bare ones, which tell none.
+
+    Nothing is read before the first block is asked for. AudioFileError where it's missing, or no mono track.
+    """
+    if path.suffix == ".bin":
+        yield from _bare(path, rate)
+        return
+    try:
+        with soundfile.SoundFile(str(path)) as file:
+            if file.channels != 1:
+                raise AudioFileError(f"{path} has {file.channels} channels", "a recorded track has one")
+            while pcm := bytes(file.buffer_read(TRACK_BLOCK, dtype="int16")):
+                yield Chunk(pcm, file.samplerate)
+    except (soundfile.LibsndfileError, OSError) as error:
+        reason = getattr(error, "error_string", str(error)).rstrip(".")
+        raise AudioFileError(f"cannot read {path}: {reason}", f"audiotap check {path.parent}") from error
+
+
+def _bare(path: Path, rate: int) -> Iterator[Chunk]:
+    try:
+        with path.open("rb") as file:
+            while block := file.read(TRACK_BLOCK * SAMPLE_BYTES):
+                yield Chunk(block[: len(block) // SAMPLE_BYTES * SAMPLE_BYTES], rate)
+    except OSError as error:
+        raise AudioFileError(f"cannot read {path}: {error.strerror}") from error
 
 
 def read_all(path: Path, rate: int) -> bytes:

@@ -20,7 +20,9 @@ from audiotap.commands import (
     demo,
     doctor,
     listen,
+    mix,
     replay,
+    report,
     settings,
     sim,
     tail,
@@ -48,6 +50,8 @@ app.command("url")(bot.url)
 app.command("bridge")(bridge.bridge)
 app.command("converse")(converse.converse)
 app.command("replay")(replay.replay)
+app.command("report")(report.report)
+app.command("mix")(mix.mix)
 app.command("check")(check.check)
 app.command("doctor")(doctor.doctor)
 app.command("demo")(demo.demo)

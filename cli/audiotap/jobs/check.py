@@ -8,9 +8,10 @@ from pathlib import Path
 
 import typer
 
-from audiotap.errors import Exit, InterruptedRunError, UsageError
+from audiotap.errors import Exit, InterruptedRunError
+from audiotap.jobs import folders
 from audiotap.jobs.output import emit, talk
-from audiotap.recovery import Examined, examine, folders
+from audiotap.recovery import Examined, examine
 from audiotap.recovery.mending import Verdict
 from audiotap.text import counted, printable
 
@@ -25,7 +26,7 @@ OUTCOMES: dict[Verdict, str] = {
 
 def check(paths: Sequence[Path], *, repair: bool, json: bool) -> Exit:
     """Examine every session that the paths mean, and repair it if that is wanted; UsageError where there is none."""
-    sessions = list(dict.fromkeys(folder for path in paths for folder in _sessions(path)))
+    sessions = list(dict.fromkeys(folder for path in paths for folder in folders.sessions(path)))
     examined: list[Examined] = []
     try:
         for folder in sessions:
@@ -41,16 +42,6 @@ def check(paths: Sequence[Path], *, repair: bool, json: bool) -> Exit:
     else:
         talk(_summary(examined))
     return _status(examined)
-
-
-def _sessions(path: Path) -> list[Path]:
-    try:
-        found = folders(path)
-    except OSError as error:
-        raise UsageError(f"cannot read {path}: {error.strerror}", "name a folder of recordings") from error
-    if not found:
-        raise UsageError(f"{path} holds no session", "name a session's folder, or the --out of listen")
-    return found
 
 
 def _lines(examined: Examined) -> Iterator[str]:

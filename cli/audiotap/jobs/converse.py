@@ -12,6 +12,7 @@ from uuid import uuid4
 import msgspec
 
 from audiotap.audio import Chunk
+from audiotap.channels import write_stereo
 from audiotap.dialects.agents.base import Account, AgentDialect, AgentSettings, Ending
 from audiotap.errors import AudiotapError, Exit, MachineError, UsageError
 from audiotap.files import write_atomically
@@ -30,7 +31,6 @@ from audiotap.net.tasks import first_of, from_thread, in_loop
 from audiotap.reading import read_audio, read_stream
 from audiotap.reports import AgentReady, ConversationFinished, Failed, Report, SaidAloud, SessionFinished
 from audiotap.sinks.recording import Policy, Recorder
-from audiotap.stereo import write_stereo
 from audiotap.text import clock, printable, without_path
 
 MP3_PART = 600_000

@@ -756,6 +756,7 @@ class Tap:
                 f"it has: {', '.join(live.dialect.spellings)}",
             )
         self.mouth(live).pause(pause.seconds)
+        self.note(live, "pause", {"seconds": pause.seconds})
         return Pause in live.dialect.knows and await self._say(live, pause)
 
     async def stop(self, live: Live) -> tuple[float, bool]:

@@ -1,0 +1,1 @@
+"""Recordings as they are looked at, listened to and passed on afterwards."""
