@@ -266,6 +266,7 @@ def test_the_manifest_is_true(tmp_path: Path) -> None:
         "format": "wav",
         "connections": 2,
         "restarts": 0,
+        "continued_from": None,
         "malformed": 3,
         "unknown": {"video": 4},
         "refused": 0,

@@ -290,6 +290,7 @@ class Tap:
         self.elsewhere: Callable[[SessionKey], TimeLine | None] = _nowhere
         self.closing = False
         self.sessions: dict[SessionKey, Live] = {}
+        self._joined: list[Live] = []
         self._tell = tell
         self._linger = linger
         self._threshold = threshold
@@ -406,6 +407,15 @@ class Tap:
                     run = self._hear(link, run, now)
                     self._handle(link, event, now)
         self._hear(link, run, now)
+        if self._joined:
+            self._tell_joined()
+
+    def _tell_joined(self) -> None:
+        """Tell of sessions that a connection joined, and of what it brought: a manifest tells both, or neither."""
+        for live in self._joined:
+            if self.sessions.get(live.session.key) is live:
+                self._put(live.summary())
+        self._joined.clear()
 
     def _meet(self, link: Link, wire: str | bytes) -> Dialect | None:
         """The dialect of a connection, by its first message that is of one."""
@@ -521,7 +531,7 @@ class Tap:
                 live.over = math.inf
             if live.mouth is not None:
                 live.mouth.back()
-            self._put(live.summary())
+            self._joined.append(live)
         if live.due < math.inf:
             self._catch_up(live, now)
         return live
