@@ -45,7 +45,7 @@ class Bus:
 
     def new_inbox(self) -> str:
         self._inboxes += 1
-        return f"inbox.{self._inboxes}"
+        return f"_INBOX.{self._inboxes}"
 
     async def subscribe(self, subject: str, cb: Take) -> Subscription:
         self.takers[subject] = cb
@@ -201,8 +201,9 @@ async def test_nobody_answers() -> None:
 
 
 async def test_who_says_no_hello() -> None:
-    """Only a hello with an address is answered."""
+    """Only a hello with an address is answered, and never where NATS takes orders."""
     bus = Bus()
     nothing: Any = await answer(bus.client, bus._message("x", "", b"H"))
-    something: Any = await answer(bus.client, bus._message("x", "reply", b"D"))
-    assert (nothing, something) == (None, None)
+    something: Any = await answer(bus.client, bus._message("x", "_INBOX.1", b"D"))
+    elsewhere: Any = await answer(bus.client, bus._message("x", "$JS.API.STREAM.PURGE.KV_audiotap_nodes", b"H"))
+    assert (nothing, something, elsewhere) == (None, None, None)
