@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
 import pytest
@@ -13,7 +13,7 @@ from tests.signals import RATE, counting
 
 from audiotap.audio import Chunk
 from audiotap.events import MIXED, SPOKEN, Heard, Occurred
-from audiotap.session import MAX_EARLY, MAX_EARLY_SIZE, MAX_GAP, Placed, Session, Timing
+from audiotap.session import MAX_EARLY, MAX_EARLY_SIZE, MAX_GAP, Placed, Session, TimeLine, Timing
 from audiotap.track import MAX_NAMES, Track, TrackCounts
 
 STARTED = datetime(2026, 1, 2, tzinfo=UTC)
@@ -582,3 +582,32 @@ def test_silence_is_bounded(story: list[Step]) -> None:
             last = call.now
         heard += step.samples / step.rate
         assert call.session.head <= MAX_GAP + 3 * max(call.now - began, heard) + heard + 1
+
+
+@pytest.mark.parametrize("away", [0.5, 300.0, 4000.0])
+@pytest.mark.parametrize("shift", [0.0, -3600.0])
+def test_another_node_goes_on(away: float, shift: float) -> None:
+    """A session moves: mix, participants and speech lie where they would have lain, whatever the bot's clock did."""
+    line = TimeLine("one", STARTED, EPOCH, shift, 1800.0, STARTED + timedelta(seconds=1800))
+    zero = 1000.0
+    back = 1800.0 + away
+    call = Call()
+    call.session = Session.continued(("attendee", "bot_1"), Timing(), line, None, zero, zero + 1800.0)
+    call.now = zero + back + 0.1
+    for track in (MIXED, "7"):
+        assert call.hear(EPOCH + shift + back, track=track) == round(back * RATE)
+    spoken = call.session.place_spoken(Chunk(counting(1600), RATE), call.now)
+    assert abs(spoken[0].position - (back + 0.1) * RATE) <= 0.25 * RATE
+    summary = call.session.summary()
+    assert (summary.continued_from, summary.started, summary.origin) == ("one", STARTED, EPOCH)
+    assert {track.start for track in summary.tracks if track.track != SPOKEN} == {round(back * RATE)}
+    assert not summary.lossy
+
+
+def test_another_node_goes_on_without_stamps() -> None:
+    """Where the bot tells no time, the machines' clocks say how long the session has lasted."""
+    line = TimeLine("one", STARTED, None, 0.0, 60.0, STARTED + timedelta(seconds=60))
+    call = Call()
+    call.session = Session.continued(("attendee", "bot_1"), Timing(), line, None, 1000.0, 1060.0)
+    call.now = 1070.0
+    assert abs(call.hear(None) - 69.9 * RATE) <= 0.5 * RATE

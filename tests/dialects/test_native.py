@@ -24,9 +24,12 @@ from audiotap.events import (
     Pause,
     Progress,
     SessionStatus,
+    Sound,
     Speak,
     Status,
     Stop,
+    Tail,
+    Tailing,
     TrackStatus,
     Watch,
 )
@@ -47,7 +50,7 @@ sessions = st.builds(
     st.lists(tracks, max_size=2).map(tuple),
 )
 EVENTS: dict[type, st.SearchStrategy[ControlEvent]] = {
-    Attach: st.builds(Attach, texts),
+    Attach: st.builds(Attach, texts, st.booleans(), st.booleans()),
     Attached: st.builds(Attached, texts, texts, integers),
     Speak: st.builds(Speak, st.builds(Chunk, st.binary(max_size=50), integers)),
     Finish: st.just(Finish()),
@@ -58,6 +61,9 @@ EVENTS: dict[type, st.SearchStrategy[ControlEvent]] = {
     Done: st.builds(Done, numbers, st.booleans()),
     Ask: st.just(Ask()),
     Watch: st.just(Watch()),
+    Tail: st.builds(Tail, texts),
+    Tailing: st.builds(Tailing, texts),
+    Sound: st.builds(Sound, integers, st.builds(Chunk, st.binary(max_size=50), integers)),
     Status: st.builds(Status, texts, st.lists(sessions, max_size=2).map(tuple)),
     Fault: st.builds(Fault, texts, texts, texts, st.booleans()),
 }

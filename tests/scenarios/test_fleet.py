@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import sys
 from pathlib import Path
@@ -244,6 +245,31 @@ async def test_two_listen_and_nobody_does(place: Place, nats: NatsServer) -> Non
         assert before == 0
         assert while_heard > 0
         assert len(published) == while_heard
+
+
+async def test_a_slow_listener_loses_its_own(place: Place, nats: NatsServer) -> None:
+    """One reads nothing: it is told that it misses samples, and the other one and the recording have them all."""
+    sound = ramp(160)
+    one = await place.node(nats.url, "one")
+    reading, writing = os.pipe()
+    async with connect(one.url, compression=None) as bot:
+        await bot.send(attendee(sound[:RATE], 1.0))
+        await one.event("track.started")
+        slow = await place.start("tail", "--fleet", nats.url, stdout=writing)
+        quick = await place.start("tail", "--fleet", nats.url)
+        os.close(writing)
+        await slow.says("listening")
+        await quick.says("listening")
+        for second in range(1, 160):
+            await bot.send(attendee(sound[second * RATE : (second + 1) * RATE], second + 1.0))
+            await (await bot.ping())
+        await has(quick, 159)
+        await slow.says("standard output is too slow; audio is dropped there")
+    os.close(reading)
+    await slow.ended()
+    assert (await quick.stop()).out == sound[RATE:].tobytes()
+    await one.stop()
+    assert_same((await one.finished("bot_1")).samples("mixed"), sound)
 
 
 async def test_a_listener_goes_with_its_bot(place: Place, nats: NatsServer) -> None:

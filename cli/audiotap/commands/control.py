@@ -154,7 +154,7 @@ def target(
     if fleet:
         check_fleet(fleet)
         if port is not None:
-            raise UsageError("--port is a listener's on this machine", "leave it out, or --fleet")
+            raise UsageError("--port is a listener's on this machine", "leave it out, or give --fleet ''")
     return Target(settings.control_folder(), port, bot, wait, away, deaf, fleet)
 
 

@@ -14,6 +14,7 @@ from audiotap.jobs.running import Signals, run
 from audiotap.net.control.remote import Target, tailing
 from audiotap.net.lanes import BatchLane
 from audiotap.net.tasks import first_of, in_loop
+from audiotap.reports import Report
 from audiotap.session import Placed, SessionKey
 from audiotap.sinks.stream import PcmStream
 from audiotap.text import printable
@@ -34,7 +35,13 @@ def tail(target: Target, track: str) -> Exit:
 
 async def _tail(target: Target, track: str) -> Exit:
     signals = Signals()
-    lane = BatchLane(PcmStream(STDOUT, TRACK), "standard output", in_loop(tell_plain), MOST_UNREAD)
+
+    def tell(report: Report) -> None:
+        tell_plain(report)
+        if lane.failed:
+            signals.asked.set()
+
+    lane = BatchLane(PcmStream(STDOUT, TRACK), "standard output", in_loop(tell), MOST_UNREAD)
     try:
         await first_of(_play(_sounds(target, track), lane), signals.asked.wait())
     finally:
@@ -45,8 +52,6 @@ async def _tail(target: Target, track: str) -> Exit:
 async def _play(sounds: AsyncGenerator[Placed], lane: BatchLane) -> None:
     async with aclosing(sounds):
         async for placed in sounds:
-            if lane.failed:
-                break
             lane.put(msgspec.structs.replace(placed, track=TRACK))
 
 

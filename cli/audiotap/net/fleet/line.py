@@ -35,6 +35,8 @@ SILENCE_SECONDS = 6.0
 WELCOME_SECONDS = 3.0
 
 HELLO, WELCOME, DATA, LAST, CREDIT, PING, BYE = b"H", b"W", b"D", b"L", b"C", b"P", b"X"
+INBOX = "_INBOX."
+"""What an address of somebody else begins with: nobody has us say anything where NATS itself listens."""
 _NUMBER = struct.Struct("!I")
 _HEAD = 1 + _NUMBER.size
 
@@ -153,7 +155,7 @@ class Line:
                 self._frames.append(frame)
             case b"C" if len(frame) == _HEAD:
                 self._credit += _NUMBER.unpack(frame[1:])[0]
-            case b"W":
+            case b"W" if message.reply.startswith(INBOX):
                 self._peer = message.reply
                 self._welcome.set()
             case b"X":
@@ -239,7 +241,7 @@ async def dial(client: Client, node: str) -> Dialled:
 
 async def answer(client: Client, message: Msg) -> Line | None:
     """The line to a client that said hello; None for anything else."""
-    if message.data[:1] != HELLO or not message.reply:
+    if message.data[:1] != HELLO or not message.reply.startswith(INBOX):
         return None
     line = Line(client, message.reply)
     await line.welcome()
