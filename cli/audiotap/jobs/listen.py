@@ -6,7 +6,7 @@ import asyncio
 import resource
 import sys
 from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager, nullcontext
+from contextlib import AbstractAsyncContextManager, nullcontext, suppress
 from pathlib import Path
 
 import msgspec
@@ -20,6 +20,7 @@ from audiotap.net.tasks import first_of
 from audiotap.net.tunnel import check_tunnel, keep_tunnel
 from audiotap.net.workers.front import Front, fronting
 from audiotap.net.workers.levels import Board
+from audiotap.reports import Draining
 
 Joining = Callable[[Listener, Shown], AbstractAsyncContextManager[None]]
 MOST_FILES = 65536
@@ -33,6 +34,8 @@ class Plan(msgspec.Struct, frozen=True):
     mode: Output
     workers: int = 1
     tunnel: str = ""
+    drain: float = 0.0
+    """Seconds that sessions have to end after SIGTERM; 0 ends them at once."""
 
 
 def listen(plan: Plan, joining: Joining | None = None) -> Exit:
@@ -45,8 +48,8 @@ def listen(plan: Plan, joining: Joining | None = None) -> Exit:
     _check_out(plan.config.recording.out)
     config = _within(_raise_file_limit(), plan.config, plan.workers)
     if plan.workers == 1:
-        return run(_listen(config, plan.mode, plan.tunnel, joining or _nobody))
-    return run(_listen_together(config, plan.mode, plan.workers, plan.tunnel))
+        return run(_listen(msgspec.structs.replace(plan, config=config), joining or _nobody))
+    return run(_listen_together(msgspec.structs.replace(plan, config=config)))
 
 
 def _nobody(_listener: Listener, _shown: Shown) -> AbstractAsyncContextManager[None]:
@@ -54,25 +57,38 @@ def _nobody(_listener: Listener, _shown: Shown) -> AbstractAsyncContextManager[N
     return nullcontext()
 
 
-async def _listen(config: Config, mode: Output, tunnel: str, joining: Joining) -> Exit:
-    signals = Signals()
-    with show(mode) as shown:
-        async with listening(config, shown.tell, shown.watchers) as listener, joining(listener, shown):
-            if config.tls is not None and not _has_terminal():
+async def _listen(plan: Plan, joining: Joining) -> Exit:
+    signals = Signals(drains=plan.drain > 0)
+    with show(plan.mode) as shown:
+        async with listening(plan.config, shown.tell, shown.watchers) as listener, joining(listener, shown):
+            if plan.config.tls is not None and not _has_terminal():
                 signals.reload = listener.reload
-            await shown.during(first_of(_reachable(listener, tunnel, shown), signals.asked.wait()))
+            await shown.during(
+                first_of(_reachable(listener, plan.tunnel, shown), _over(listener, plan, signals, shown))
+            )
     return _status(listener, signals)
 
 
-async def _listen_together(config: Config, mode: Output, workers: int, tunnel: str) -> Exit:
-    signals = Signals()
-    board = Board() if mode is Output.RICH else None
-    with show(mode, board) as shown:
-        async with fronting(config, workers, shown.tell, board) as front:
+async def _listen_together(plan: Plan) -> Exit:
+    signals = Signals(drains=plan.drain > 0)
+    board = Board() if plan.mode is Output.RICH else None
+    with show(plan.mode, board) as shown:
+        async with fronting(plan.config, plan.workers, shown.tell, board) as front:
             signals.at_last = front.kill
-            working = first_of(_reachable(front, tunnel, shown), front.trouble())
-            await shown.during(first_of(working, signals.asked.wait()))
+            working = first_of(_reachable(front, plan.tunnel, shown), front.trouble())
+            await shown.during(first_of(working, _over(front, plan, signals, shown)))
     return _status(front, signals)
+
+
+async def _over(listener: Listener | Front, plan: Plan, signals: Signals, shown: Shown) -> None:
+    """Return when a signal asked for the end; after the one that asks to drain, when that is over or took too long."""
+    if signals.drain is None or await first_of(signals.asked.wait(), signals.drain.wait()):
+        await signals.asked.wait()
+        return
+    shown.tell(Draining(plan.drain))
+    with suppress(TimeoutError):
+        async with asyncio.timeout(plan.drain):
+            await first_of(listener.drain(), signals.asked.wait())
 
 
 async def _reachable(listener: Listener | Front, tunnel: str, shown: Shown) -> None:

@@ -14,8 +14,10 @@ from audiotap.reports import (
     AgentReady,
     CertificateReloaded,
     ConversationFinished,
+    Draining,
     Failed,
     Listening,
+    Metrics,
     Odd,
     Reachable,
     Report,
@@ -79,10 +81,21 @@ def lines(report: Report) -> list[str]:  # noqa: PLR0911 - one return per kind o
             return [_finished(report)]
         case AgentReady() | SaidAloud() | AgentInterrupted() | TurnMeasured() | ConversationFinished():
             return _conversation(report)
-        case CertificateReloaded():
-            return [f"the certificate is now what {printable(report.path)} holds"]
+        case CertificateReloaded() | Metrics() | Draining():
+            return [_service(report)]
         case Odd() | Failed():
             return _trouble(report)
+
+
+def _service(report: CertificateReloaded | Metrics | Draining) -> str:
+    """What is of interest for who runs it as a service."""
+    match report:
+        case CertificateReloaded():
+            return f"the certificate is now what {printable(report.path)} holds"
+        case Metrics():
+            return f"metrics on {report.url}/metrics, health on /healthz and /readyz"
+        case Draining():
+            return f"draining: nobody new is taken, sessions have {report.seconds:g} s to end; a signal ends them now"
 
 
 def _trouble(report: Odd | Failed) -> list[str]:

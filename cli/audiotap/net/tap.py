@@ -51,6 +51,7 @@ MAX_KIND = 80
 OTHER_KINDS = "others"
 OUR_TRACKS = frozenset({MIXED, SPOKEN})
 """Tracks that are no participant's."""
+DRAINED = "its connection ended while the listener drained"
 TOO_MANY_SESSIONS = "a session is not recorded: there are as many as --max-sessions allows"
 TOO_MANY_OF_ONE = "a session is not recorded: its connection has as many as --max-per-connection allows"
 
@@ -205,8 +206,8 @@ class Tap:
 
     `linger` overrides how long sessions outlive their last connection; `threshold` is the RMS (0 to 32767) of the mix
     above which our speech holds. With a `handover`, sessions that are other workers' are left to them. `news` is set
-    when a bot connects or a track begins; `refused` counts who was not let in. All methods belong to the event loop's
-    thread.
+    when a bot connects or a track begins; `refused` counts who was not let in; `closing` is set when sessions end
+    because this listener does. All methods belong to the event loop's thread.
     """
 
     def __init__(
@@ -225,6 +226,7 @@ class Tap:
         self.recorded = False
         self.news = asyncio.Event()
         self.guest: Guest | None = None
+        self.closing = False
         self.sessions: dict[SessionKey, Live] = {}
         self._tell = tell
         self._linger = linger
@@ -236,6 +238,8 @@ class Tap:
         self._connections = 0
         self._leads = spread_leads()
         self._teller: asyncio.Task[None] | None = None
+        self._draining = False
+        self._empty = asyncio.Event()
 
     def start(self, lanes: Sequence[Lane]) -> None:
         """Begin; the sinks behind `lanes` are told of everything from here on."""
@@ -252,8 +256,21 @@ class Tap:
         """A sink that was admitted wants no more."""
         self._lanes = tuple(one for one in self._lanes if one is not lane)
 
+    async def drain(self) -> None:
+        """Return when the last session is over. Whose bot has no connection ends at once: it cannot come back here."""
+        self.closing = self._draining = True
+        for live in [live for live in self.sessions.values() if not live.links]:
+            self._end(live, DRAINED)
+        try:
+            while self.sessions:
+                self._empty.clear()
+                await self._empty.wait()
+        finally:
+            self._draining = False
+
     async def close(self, reason: str) -> None:
         """End every session, and return when all sinks have finished their files."""
+        self.closing = True
         if self._teller is not None:
             self._teller.cancel()
         for live in list(self.sessions.values()):
@@ -479,6 +496,9 @@ class Tap:
 
     def _wait_for_bot(self, live: Live, *, lost: bool) -> None:
         """End the session when its bot stays away; one whose connection was lost tries to come back."""
+        if self._draining:
+            self._end(live, DRAINED)
+            return
         timing = live.session.timing
         linger = self._linger if self._linger is not None else timing.retries if lost else timing.linger
         live.lingering = self._loop.call_later(linger, self._end, live, f"no connection for {linger:g} s")
@@ -487,6 +507,8 @@ class Tap:
         """Take a session off the line; its bot may come back at once, as a new one."""
         if self.sessions.pop(live.session.key, None) is None:
             return
+        if not self.sessions:
+            self._empty.set()
         if self.guest is not None:
             self.guest.left(live)
         for timer in (live.lingering, live.waiting):
