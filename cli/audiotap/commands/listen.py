@@ -224,8 +224,7 @@ def prepared(
         float,
         typer.Option(
             help="Seconds that sessions have to end after SIGTERM, while nobody new is taken; then their bots are sent "
-            "elsewhere (default: ended at once).",
-            show_default=False,
+            "elsewhere. 0 ends all at once.",
             min=0,
             rich_help_panel=FLEET,
         ),
