@@ -21,6 +21,7 @@ from audiotap.errors import Exit
 from audiotap.events import Heard
 from audiotap.manifest import Manifest
 from audiotap.net.agents import simulator
+from audiotap.net.fleet.metrics.prometheus import COUNTERS, GAUGES, LATE
 from audiotap.reports import Report
 from audiotap.session import Session, Timing
 
@@ -111,6 +112,22 @@ def test_every_exit_status_is_explained() -> None:
     """The table of docs/cli.md has all of them and no other."""
     table = _page("cli.md").partition("## Exit status")[2].partition("\n## ")[0]
     assert [int(status) for status in re.findall(r"^\| (\d+) \|", table, re.MULTILINE)] == [*Exit]
+
+
+def test_every_metric_is_explained() -> None:
+    """Whatever /metrics has stands in docs/scaling.md."""
+    page = _page("scaling.md")
+    names = [*(f"{one.name}_total" for one in COUNTERS), *(one.name for one in (*GAUGES, LATE)), "build_info"]
+    assert [name for name in names if f"`audiotap_{name}`" not in page] == []
+
+
+@pytest.mark.parametrize("file", ["compose.yaml", "kubernetes.yaml"])
+def test_deployments_use_options_that_exist(file: str) -> None:
+    """Whatever the files to begin with ask of `listen` is an option of it."""
+    options = re.findall(r"^ +- (--[a-z-]+)", (DOCS / "fleet" / file).read_text("utf-8"), re.MULTILINE)
+    listen = _page("cli.md").partition("## audiotap listen")[2].partition("\n## ")[0]
+    assert len(options) > 5
+    assert [option for option in options if not re.search(rf"`{option}\b", listen)] == []
 
 
 def test_architecture_names_every_module() -> None:

@@ -171,6 +171,18 @@ class Capturing(msgspec.Struct, frozen=True, tag="capturing", tag_field="event")
     path: str
 
 
+class Metrics(msgspec.Struct, frozen=True, tag="metrics", tag_field="event"):
+    """`/healthz`, `/readyz` and `/metrics` are served at a URL."""
+
+    url: str
+
+
+class Draining(msgspec.Struct, frozen=True, tag="draining", tag_field="event"):
+    """SIGTERM with `--drain-timeout`: nobody new is taken, and sessions have so many `seconds` to end."""
+
+    seconds: float
+
+
 class Odd(msgspec.Struct, frozen=True, tag="warning", tag_field="event"):
     """Something was mended, counted or ignored; the recording goes on."""
 
@@ -204,6 +216,8 @@ Report = (
     | HookFinished
     | CertificateReloaded
     | Capturing
+    | Metrics
+    | Draining
     | Odd
     | Failed
 )

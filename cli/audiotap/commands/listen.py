@@ -247,6 +247,24 @@ def prepared(
             rich_help_panel=FLEET,
         ),
     ] = "",
+    metrics: Annotated[
+        str,
+        typer.Option(
+            metavar="HOST:PORT",
+            help="Serve /healthz, /readyz and Prometheus' /metrics there, to whoever asks; a port alone: 127.0.0.1.",
+            show_default=False,
+            rich_help_panel=FLEET,
+        ),
+    ] = "",
+    drain_timeout: Annotated[
+        float,
+        typer.Option(
+            help="Seconds that sessions have to end after SIGTERM, while nobody new is taken; then their bots are sent "
+            "elsewhere. 0 ends all at once.",
+            min=0,
+            rich_help_panel=FLEET,
+        ),
+    ] = 0.0,
     stdout: Annotated[bool, typer.Option("--stdout", help="Write one track's bare S16LE samples to stdout.")] = False,
     track: Annotated[str, typer.Option(help="The track for --stdout: mixed, or a participant's id or name.")] = "mixed",
     json: Annotated[bool, typer.Option("--json", help="JSON lines on stdout; the same as --output json.")] = False,
@@ -319,9 +337,10 @@ def prepared(
         (tls_cert, tls_key) if tls_cert is not None else None,
         capture=(capture, max_capture) if capture is not None else None,
         fleet=fleet,
+        metrics=_metrics(metrics) if metrics else None,
     )
     hook = Hook(parsed(exec), max_exec, settings.inherited()) if exec else Hook()
-    return Plan(config, mode, workers, tunnel.value if tunnel else "", hook)
+    return Plan(config, mode, workers, tunnel.value if tunnel else "", hook, drain_timeout)
 
 
 @taking(plan=prepared)
@@ -390,6 +409,16 @@ def _check_public(url: str) -> None:
     check_url(url)
     if any(mark in url for mark in "?#@"):
         raise UsageError("--public-url is a host and a path only", "write it as wss://HOST/, without the secret")
+
+
+def _metrics(text: str) -> tuple[str, int]:
+    """Where is told how everything stands. UsageError for no address, MachineError without prometheus-client."""
+    from audiotap.net.fleet.metrics import prometheus  # noqa: F401 - to fail before anything begins
+
+    host, _, port = text.rpartition(":")
+    if not (port.isascii() and port.isdigit() and int(port) <= 65535):
+        raise UsageError(f"--metrics {text} is no address", "write HOST:PORT, e.g. 127.0.0.1:9464, or a port")
+    return host.strip("[]") or "127.0.0.1", int(port)
 
 
 def _attendee() -> Access | None:

@@ -6,7 +6,7 @@ import asyncio
 import resource
 import sys
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext, suppress
 from functools import partial
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from audiotap.net.tasks import first_of
 from audiotap.net.tunnel import check_tunnel, keep_tunnel
 from audiotap.net.workers.front import Front, fronting
 from audiotap.net.workers.levels import Board
+from audiotap.reports import Draining
 
 Joining = Callable[[Listener, Shown], AbstractAsyncContextManager[None]]
 MOST_FILES = 65536
@@ -39,6 +40,8 @@ class Plan(msgspec.Struct, frozen=True):
     workers: int = 1
     tunnel: str = ""
     hook: Hook = Hook()
+    drain: float = 0.0
+    """Seconds that sessions have to end after SIGTERM; 0 ends them at once."""
 
 
 def listen(plan: Plan, joining: Joining | None = None) -> Exit:
@@ -61,7 +64,7 @@ def _nobody(_listener: Listener, _shown: Shown) -> AbstractAsyncContextManager[N
 
 
 async def _listen(config: Config, plan: Plan, joining: Joining) -> Exit:
-    signals = Signals()
+    signals = Signals(drains=plan.drain > 0)
     with show(plan.mode) as shown:
         async with (
             _hooked(plan.hook, shown) as hooks,
@@ -71,12 +74,13 @@ async def _listen(config: Config, plan: Plan, joining: Joining) -> Exit:
             signals.at_last = hooks.kill
             if config.tls is not None and not _has_terminal():
                 signals.reload = listener.reload
-            await shown.during(first_of(_reachable(listener, plan.tunnel, shown), signals.asked.wait()))
+            over = _over(listener, plan, signals, shown)
+            await shown.during(first_of(_reachable(listener, plan.tunnel, shown), over))
     return _status(listener, signals)
 
 
 async def _listen_together(config: Config, plan: Plan) -> Exit:
-    signals = Signals()
+    signals = Signals(drains=plan.drain > 0)
     board = Board() if plan.mode is Output.RICH else None
     with show(plan.mode, board) as shown:
         async with (
@@ -85,8 +89,19 @@ async def _listen_together(config: Config, plan: Plan) -> Exit:
         ):
             signals.at_last = partial(_kill, front, hooks)
             working = first_of(_reachable(front, plan.tunnel, shown), front.trouble())
-            await shown.during(first_of(working, signals.asked.wait()))
+            await shown.during(first_of(working, _over(front, plan, signals, shown)))
     return _status(front, signals)
+
+
+async def _over(listener: Listener | Front, plan: Plan, signals: Signals, shown: Shown) -> None:
+    """Return when a signal asked for the end; after the one that asks to drain, when that is over or took too long."""
+    if signals.drain is None or await first_of(signals.asked.wait(), signals.drain.wait()):
+        await signals.asked.wait()
+        return
+    shown.tell(Draining(plan.drain))
+    with suppress(TimeoutError):
+        async with asyncio.timeout(plan.drain):
+            await first_of(listener.drain(), signals.asked.wait())
 
 
 async def _reachable(listener: Listener | Front, tunnel: str, shown: Shown) -> None:

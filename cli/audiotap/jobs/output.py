@@ -15,11 +15,13 @@ from audiotap.reports import (
     Capturing,
     CertificateReloaded,
     ConversationFinished,
+    Draining,
     Failed,
     HookFinished,
     HookSaid,
     HookStarted,
     Listening,
+    Metrics,
     Odd,
     Reachable,
     Report,
@@ -83,16 +85,23 @@ def lines(report: Report) -> list[str]:  # noqa: PLR0911 - one return per kind o
             return _conversation(report)
         case HookStarted() | HookSaid() | HookFinished():
             return [_hook(report)]
-        case CertificateReloaded() | Capturing():
-            return [_file(report)]
+        case CertificateReloaded() | Capturing() | Metrics() | Draining():
+            return [_service(report)]
         case Odd() | Failed():
             return _trouble(report)
 
 
-def _file(report: CertificateReloaded | Capturing) -> str:
-    if isinstance(report, Capturing):
-        return f"all that bots send is kept in {printable(report.path)}, people's voices too"
-    return f"the certificate is now what {printable(report.path)} holds"
+def _service(report: CertificateReloaded | Capturing | Metrics | Draining) -> str:
+    """What is of interest for who runs it as a service."""
+    match report:
+        case CertificateReloaded():
+            return f"the certificate is now what {printable(report.path)} holds"
+        case Capturing():
+            return f"all that bots send is kept in {printable(report.path)}, people's voices too"
+        case Metrics():
+            return f"metrics on {report.url}/metrics, health on /healthz and /readyz"
+        case Draining():
+            return f"draining: nobody new is taken, sessions have {report.seconds:g} s to end; a signal ends them now"
 
 
 def _trouble(report: Odd | Failed) -> list[str]:

@@ -29,10 +29,11 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
 class Signals:
     """INT, TERM and HUP: the first one sets `asked`, a second one ends the process at once, after `at_last`.
 
-    With `reload`, HUP asks for that instead.
+    With `reload`, HUP asks for that instead. Where it `drains`, the first TERM only sets `drain`.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, drains: bool = False) -> None:
+        self.drain = asyncio.Event() if drains else None
         self.asked = asyncio.Event()
         self.name = ""
         self.at_last: Callable[[], None] = lambda: None
@@ -44,6 +45,9 @@ class Signals:
     def _ask(self, number: signal.Signals) -> None:
         if number.name == "SIGHUP" and self.reload is not None:
             self.reload()
+            return
+        if number.name == "SIGTERM" and self.drain is not None and not self.drain.is_set():
+            self.drain.set()
             return
         if self.asked.is_set():
             self.at_last()

@@ -85,6 +85,11 @@ class BatchLane:
         self._task = asyncio.create_task(self._run(), name=f"lane {name}")
 
     @property
+    def waiting(self) -> int:
+        """Bytes of audio that wait for the sink."""
+        return self._bytes
+
+    @property
     def ready(self) -> bool:
         return self._bytes <= self._limit or not self._sink.required
 

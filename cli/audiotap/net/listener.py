@@ -6,14 +6,15 @@ import asyncio
 import gc
 import os
 import socket
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import msgspec
+from websockets.frames import CloseCode
 
 from audiotap import __version__
 from audiotap.capture import VERSION, Hello, Moment
@@ -38,10 +39,14 @@ from audiotap.net.rest.names import keep_naming
 from audiotap.net.tap import Tap, Tell
 from audiotap.net.tasks import in_loop
 from audiotap.recovery import left_open
-from audiotap.reports import CertificateReloaded, Listening, Odd, Report
+from audiotap.reports import CertificateReloaded, Listening, Metrics, Odd, Report
 from audiotap.sinks.base import Sink
 from audiotap.sinks.recording import Policy, Recorder
 from audiotap.sinks.stream import PcmStream
+
+if TYPE_CHECKING:
+    from audiotap.net.fleet.metrics.counting import Counting
+    from audiotap.net.fleet.metrics.figures import Figures
 
 GARBAGE = (50_000, 10, 10)
 """Objects more than before, after which cycles are looked for: a look at hundreds of sessions takes 0.1 s."""
@@ -78,6 +83,8 @@ class Config(msgspec.Struct, frozen=True):
     """Where all that bots send is kept as it came, and how many bytes of it."""
     fleet: str = ""
     """The NATS servers by which other nodes and control clients are met."""
+    metrics: tuple[str, int] | None = None
+    """The host and the port at which it is told how everything stands."""
 
     def url(self, host: str, port: int) -> str:
         """What was bound."""
@@ -120,24 +127,36 @@ class Listener:
     def __init__(
         self,
         tap: Tap,
-        recorder: Recorder,
-        recording: BatchLane,
+        port: Port,
+        lacking: Callable[[], bool],
         tell: Tell,
         certificate: Certificate | None,
         address: Callable[[str], str],
+        counting: Counting | None,
     ) -> None:
         self.tap = tap
+        self._port = port
+        self._counting = counting
         self.tell = tell
         self._certificate = certificate
         self._address = address
         self.url = tap.url
-        self._recorder = recorder
-        self._recording = recording
+        self._lacking = lacking
 
     def publish(self, url: str) -> str:
         """Let bots dial a URL that leads here from outside; what they are to be told, with the secret."""
         self.tap.url, self.tap.address = url, self._address(url)
         return self.tap.address
+
+    async def drain(self) -> None:
+        """Take no more connections, and return when the last session is over."""
+        self._port.settle()
+        await self.tap.drain()
+
+    @property
+    def figures(self) -> Figures | None:
+        """What was counted, if it was to be."""
+        return self._counting.figures() if self._counting is not None else None
 
     def reload(self) -> None:
         """Take the certificate as its files are now; what cannot be used is told, and the old one stays."""
@@ -158,7 +177,7 @@ class Listener:
     @property
     def lossy(self) -> bool:
         """Whether any recording lacks something."""
-        return self.tap.lossy or self._recorder.failed or self._recording.failed
+        return self.tap.lossy or self._lacking()
 
 
 @asynccontextmanager
@@ -192,29 +211,46 @@ async def listening(
         if control := _control(config, port, seat):
             await stack.enter_async_context(control_server(control, partial(serve, tap, audience)))
         recording = BatchLane(recorder, "the recording", aloud, config.buffer)
+        counting = _counting(config, tap, server, recorder, recording)
         lanes = [recording, *_lookers_on(config, watchers, aloud)]
+        if counting is not None:
+            lanes.append(counting)
         if config.fleet:
             lanes.append(await stack.enter_async_context(_member(config.fleet, tap, audience, tell)))
         tap.start(lanes)
+        announced = config.announced(tap.url, port)
+        if counting is not None and seat is None:
+            announced.append(Metrics(await stack.enter_async_context(_observed(config, counting))))
         if config.capture is not None:
             tap.witness = await stack.enter_async_context(_capturing(config, *config.capture, tell))
         server.start()
-        for report in config.announced(tap.url, port):
+        for report in announced:
             tell(report)
         _resume(config, recorder, tap, tell)
-        if seat is not None:
-            seat.handover.start(partial(_adopt, server, tap))
-        stack.enter_context(_chores(config, tap, recorder, recording, tell))
+        if handover is not None:
+            handover.start(partial(_adopt, server, tap))
+        stack.enter_context(_chores(config, tap, recorder, recording, tell, counting))
         try:
-            yield Listener(tap, recorder, recording, tell, certificate, config.address)
+            lacking = partial(_lacking, recorder, recording)
+            yield Listener(tap, server, lacking, tell, certificate, config.address, counting)
         finally:
-            if seat is not None:
-                server.settle()
-                await seat.settle()
-            await server.close()
+            await _settled(server, seat)
+            await server.close(CloseCode.SERVICE_RESTART if tap.closing else CloseCode.GOING_AWAY)
             await tap.close("the listener was stopped")
             await asyncio.sleep(0)
             await audience.close()
+
+
+async def _settled(server: Port, seat: Seat | None) -> None:
+    """Return when nobody new is taken, here and by the other workers."""
+    if seat is not None:
+        server.settle()
+        await seat.settle()
+
+
+def _lacking(recorder: Recorder, recording: BatchLane) -> bool:
+    """Whether the disk did not get everything."""
+    return recorder.failed or recording.failed
 
 
 def _control(config: Config, port: int, seat: Seat | None) -> Path | None:
@@ -229,6 +265,29 @@ def _member(fleet: str, tap: Tap, audience: Audience, tell: Tell) -> AbstractAsy
     from audiotap.net.fleet.node import member
 
     return member(fleet, tap, audience, tell)
+
+
+def _counting(config: Config, tap: Tap, port: Port, recorder: Recorder, recording: BatchLane) -> Counting | None:
+    """Who counts, where anybody wants to know."""
+    if config.metrics is None:
+        return None
+    from audiotap.net.fleet.metrics.counting import Counting
+
+    return Counting(tap, port, recorder, recording)
+
+
+def observed(config: Config, asked: Callable[[], Awaitable[Figures]]) -> AbstractAsyncContextManager[str]:
+    """Tell whoever asks how everything stands, while the block runs; prometheus-client is imported for that."""
+    from audiotap.net.fleet.metrics import web
+
+    return web.observed(config.metrics or ("", 0), asked, config.recording, config.min_free)
+
+
+def _observed(config: Config, counting: Counting) -> AbstractAsyncContextManager[str]:
+    async def asked() -> Figures:
+        return counting.figures()
+
+    return observed(config, asked)
 
 
 def _adopt(server: Port, tap: Tap, sock: socket.socket, handed: Handed) -> None:
@@ -280,9 +339,13 @@ async def _capturing(config: Config, path: Path, most: int, tell: Tell) -> Async
 
 
 @contextmanager
-def _chores(config: Config, tap: Tap, recorder: Recorder, recording: BatchLane, tell: Tell) -> Iterator[None]:
+def _chores(
+    config: Config, tap: Tap, recorder: Recorder, recording: BatchLane, tell: Tell, counting: Counting | None
+) -> Iterator[None]:
     """What is done again and again while a listener runs."""
     chores = []
+    if counting is not None:
+        chores.append(counting.keep_time())
     if config.min_free:
         chores.append(watch_space(config.recording.out, config.min_free, tell))
     if config.recording.durable:

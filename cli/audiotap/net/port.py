@@ -440,7 +440,12 @@ class Port:
         self.sockets = []
         self._look()
 
-    async def close(self) -> None:
+    @property
+    def connections(self) -> int:
+        """Connections that are open, or being opened."""
+        return len(self._peers)
+
+    async def close(self, code: CloseCode = CloseCode.GOING_AWAY) -> None:
         """Take what was sent so far, say goodbye to every peer, and wait a little for theirs."""
         if self._closed:
             return
@@ -449,7 +454,7 @@ class Port:
         if self._rounds is not None:
             self._rounds.cancel()
         for peer in list(self._peers.values()):
-            peer.close(CloseCode.GOING_AWAY)
+            peer.close(code)
         try:
             async with asyncio.timeout(CLOSING):
                 await self._empty.wait()

@@ -61,6 +61,7 @@ MAX_KIND = 80
 OTHER_KINDS = "others"
 OUR_TRACKS = frozenset({MIXED, SPOKEN})
 """Tracks that are no participant's."""
+DRAINED = "its connection ended while the listener drained"
 TOO_MANY_SESSIONS = "a session is not recorded: there are as many as --max-sessions allows"
 TOO_MANY_OF_ONE = "a session is not recorded: its connection has as many as --max-per-connection allows"
 
@@ -301,6 +302,8 @@ class Tap:
         self._connections = 0
         self._leads = spread_leads()
         self._teller: asyncio.Task[None] | None = None
+        self._draining = False
+        self._empty = asyncio.Event()
 
     def start(self, lanes: Sequence[Lane], *, telling: bool = True) -> None:
         """Begin; the sinks behind `lanes` are told of everything from here on.
@@ -320,6 +323,18 @@ class Tap:
     def dismiss(self, lane: Lane) -> None:
         """A sink that was admitted wants no more."""
         self._lanes = tuple(one for one in self._lanes if one is not lane)
+
+    async def drain(self) -> None:
+        """Return when the last session is over. Whose bot has no connection ends at once: it cannot come back here."""
+        self.closing = self._draining = True
+        for live in [live for live in self.sessions.values() if not live.links]:
+            self._end(live, DRAINED, self._clock.time())
+        try:
+            while self.sessions:
+                self._empty.clear()
+                await self._empty.wait()
+        finally:
+            self._draining = False
 
     async def close(self, reason: str) -> None:
         """End every session, and return when all sinks have finished their files."""
@@ -590,6 +605,9 @@ class Tap:
 
     def _wait_for_bot(self, live: Live, now: float, *, lost: bool) -> None:
         """End the session when its bot stays away; one whose connection was lost tries to come back."""
+        if self._draining:
+            self._end(live, DRAINED, now)
+            return
         timing = live.session.timing
         live.linger = self._linger if self._linger is not None else timing.retries if lost else timing.linger
         live.over = now + live.linger
@@ -613,6 +631,8 @@ class Tap:
         if self.sessions.pop(live.session.key, None) is None:
             return
         self._catch_up(live, now)
+        if not self.sessions:
+            self._empty.set()
         if self.guest is not None:
             self.guest.left(live)
         for timer in (live.lingering, live.waiting):

@@ -1,1 +1,1 @@
-"""A fleet: several listeners, and whoever controls or hears their bots, over NATS. Imported when `--fleet` is given."""
+"""A fleet: several listeners as one. Nothing in here is imported unless an option asks for it."""

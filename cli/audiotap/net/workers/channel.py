@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from audiotap.net.fleet.metrics.figures import Figures
 from audiotap.net.listener import Config
 from audiotap.net.ownership import Share
 from audiotap.reports import Report
@@ -41,6 +42,18 @@ class Setup(msgspec.Struct, frozen=True, tag="worker.setup", tag_field="event"):
     mine: int
     control: Path | None
     levels: bool
+
+
+class Count(msgspec.Struct, frozen=True, tag="worker.count", tag_field="event"):
+    """Say what you have counted."""
+
+
+class Drain(msgspec.Struct, frozen=True, tag="worker.drain", tag_field="event"):
+    """Take no more connections, and say when the last session is over."""
+
+
+class Drained(msgspec.Struct, frozen=True, tag="worker.drained", tag_field="event"):
+    """The last session is over."""
 
 
 class Settle(msgspec.Struct, frozen=True, tag="worker.settle", tag_field="event"):
@@ -82,8 +95,8 @@ class Ended(msgspec.Struct, frozen=True, tag="worker.ended", tag_field="event"):
     recorded: bool
 
 
-Order = Setup | Settle | Finish
-Word = Report | Settled | Refused | Levels | Broken | Ended
+Order = Setup | Count | Drain | Settle | Finish
+Word = Report | Figures | Drained | Settled | Refused | Levels | Broken | Ended
 
 
 def _path_out(value: Any) -> Any:

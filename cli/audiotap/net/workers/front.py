@@ -23,7 +23,8 @@ from audiotap.net.control.sockets import control_path, control_server
 from audiotap.net.disk import watch_space
 from audiotap.net.door.admission import Admission
 from audiotap.net.door.tally import Tally, not_let_in
-from audiotap.net.listener import Config
+from audiotap.net.fleet.metrics.figures import Figures
+from audiotap.net.listener import Config, observed
 from audiotap.net.ownership import Share
 from audiotap.net.peer import bind_shared
 from audiotap.net.tap import Tell
@@ -32,6 +33,9 @@ from audiotap.net.workers.channel import (
     WORDS,
     Broken,
     Channel,
+    Count,
+    Drain,
+    Drained,
     Ended,
     Finish,
     Levels,
@@ -44,13 +48,15 @@ from audiotap.net.workers.channel import (
 )
 from audiotap.net.workers.levels import Board
 from audiotap.net.workers.relay import Relay
-from audiotap.reports import Listening, Odd, Reachable, Report, SessionStarted
+from audiotap.reports import Listening, Metrics, Odd, Reachable, Report, SessionStarted
 
 MODULE = "audiotap.jobs.worker"
 """What a worker's process runs."""
 MOST_DEATHS = 3
 SHORT_LIFE = 10.0
 """So many deaths of a worker in a row, each so few seconds after its start, and it is given up."""
+COUNT_SECONDS = 1.0
+"""That a worker has to say what it counted."""
 SETTLE_SECONDS = 3.0
 """How long the end of the others waits for a worker that does nothing any more."""
 
@@ -65,7 +71,10 @@ class Front:
         board: Board | None,
         relay: Relay,
         address: Callable[[str], str],
+        public: Sequence[socket.socket],
     ) -> None:
+        self.draining = False
+        self._public = public
         self.url = relay.itself.url
         self.lossy = False
         self.recorded = False
@@ -97,6 +106,27 @@ class Front:
         early, self._early = self._early or [], None
         for report in (*announced, *early):
             self._tell(report)
+
+    async def drain(self) -> None:
+        """Take no more connections, and return when the last session is over."""
+        self.draining = True
+        for worker in self._workers:
+            worker.drain()
+        for sock in self._public:
+            sock.close()
+        await _all(worker.drained for worker in self._workers)
+
+    async def figures(self) -> Figures:
+        """What all workers have counted, together with those that died."""
+        for worker in self._workers:
+            worker.ask()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(COUNT_SECONDS):
+                await _all(worker.counted for worker in self._workers)
+        refused = {("connections_refused", kind): float(number) for kind, number in self.refusals.counts.items()}
+        troubles = ("draining",) if self.draining else ()
+        itself = Figures(refused, {("workers", ""): len(self._workers)}, troubles)
+        return Figures.together([itself, *(figures for worker in self._workers for figures in worker.figures())])
 
     async def close(self) -> None:
         """Have every worker finish its files: first nobody hands anything over any more, then all end."""
@@ -162,7 +192,7 @@ class Front:
             case Ended(lossy, recorded):
                 self.lossy |= lossy
                 self.recorded |= recorded
-            case Listening() | Reachable() | Settled() | Broken():
+            case Listening() | Reachable() | Settled() | Broken() | Figures() | Drained():
                 return
             case _:
                 self.recorded |= isinstance(word, SessionStarted)
@@ -184,9 +214,14 @@ class _Worker:
         self.name = f"worker {self.number + 1} of {setup.share.workers}"
         self.ready = asyncio.Event()
         self.settled = asyncio.Event()
+        self.counted = asyncio.Event()
+        self.drained = asyncio.Event()
         self.error: AudiotapError | None = None
         self._setup = setup
         self._hear = hear
+        self._draining = False
+        self._past = Figures()
+        self._figures = Figures()
         self._channel: Channel | None = None
         self._process: Process | None = None
 
@@ -196,6 +231,8 @@ class _Worker:
         self.settled.clear()
         channel = await self._start()
         channel.say(self._setup)
+        if self._draining:
+            channel.say(Drain())
         for order in orders:
             channel.say(order)
         self._channel = channel
@@ -204,6 +241,9 @@ class _Worker:
             self._note(word)
             self._hear(self, word)
         self._channel = None
+        self._past = Figures.together([self._past, self._figures]).ended()
+        self._figures = Figures()
+        self.counted.set()
         self.settled.set()
         await channel.close()
         return _death(await self._over()) if not ended else ""
@@ -211,6 +251,23 @@ class _Worker:
     def say(self, order: Order) -> None:
         if self._channel is not None:
             self._channel.say(order)
+
+    def ask(self) -> None:
+        """Ask for what it counted; `counted` is set when it has told."""
+        if self._channel is not None:
+            self.counted.clear()
+            self._channel.say(Count())
+
+    def figures(self) -> list[Figures]:
+        """What it counted, and what those counted that died before."""
+        silent = [] if self.counted.is_set() else [Figures(troubles=(f"{self.name} does not answer",))]
+        return [self._past, self._figures, *silent]
+
+    def drain(self) -> None:
+        """Take no more connections, now and after a death; `drained` is set when the last session is over."""
+        self._draining = True
+        self._setup = msgspec.structs.replace(self._setup, sockets=())
+        self.say(Drain())
 
     def kill(self) -> None:
         if self._process is not None:
@@ -223,6 +280,11 @@ class _Worker:
                 self.ready.set()
             case Settled():
                 self.settled.set()
+            case Drained():
+                self.drained.set()
+            case Figures():
+                self._figures = word
+                self.counted.set()
             case Broken(message, hint, status):
                 self.error = AudiotapError(message, hint)
                 self.error.status = Exit(status)
@@ -275,13 +337,16 @@ async def fronting(config: Config, workers: int, tell: Tell, board: Board | None
         ]
         itself = Status(url, (), config.address(url))
         relay = Relay(itself, [setup.control for setup in setups if setup.control is not None])
-        front = Front(setups, tell, board, relay, config.address)
+        front = Front(setups, tell, board, relay, config.address, public)
         watching = asyncio.create_task(_watch_space(config, front.report), name="disk space")
         try:
             if control is not None:
                 await stack.enter_async_context(control_server(control, relay.serve))
                 stack.callback(rmtree, control.with_suffix(""), ignore_errors=True)
-            await front.ready(config.announced(url, port))
+            announced = config.announced(url, port)
+            if config.metrics is not None:
+                announced.append(Metrics(await stack.enter_async_context(observed(config, front.figures))))
+            await front.ready(announced)
             yield front
         finally:
             watching.cancel()

@@ -10,8 +10,22 @@ from pathlib import Path
 
 from audiotap.errors import AudiotapError
 from audiotap.net.handover import Handover
-from audiotap.net.listener import listening
-from audiotap.net.workers.channel import ORDERS, Broken, Channel, Ended, Finish, Levels, Refused, Settled, Setup
+from audiotap.net.listener import Listener, listening
+from audiotap.net.workers.channel import (
+    ORDERS,
+    Broken,
+    Channel,
+    Count,
+    Drain,
+    Drained,
+    Ended,
+    Finish,
+    Levels,
+    Refused,
+    Settle,
+    Settled,
+    Setup,
+)
 from audiotap.net.workers.levels import keep_measuring
 from audiotap.sinks.meter import Meter
 
@@ -33,6 +47,7 @@ async def _work(channel: Channel, setup: Setup) -> None:
     obeying = asyncio.create_task(place.obey(), name="orders")
     meter = Meter()
     async with listening(setup.config, channel.say, (meter,) if setup.levels else (), place) as listener:
+        place.listener.set_result(listener)
         with _measuring(channel, meter, wanted=setup.levels):
             await place.asked.wait()
     channel.say(Ended(listener.lossy, listener.recorded))
@@ -55,18 +70,36 @@ class _Place:
         self.control = setup.control
         hands = [socket.socket(fileno=number) for number in setup.hands]
         self.handover = Handover(setup.share, hands, socket.socket(fileno=setup.mine))
+        self.listener: asyncio.Future[Listener] = asyncio.get_running_loop().create_future()
         self.asked = asyncio.Event()
+        self._draining: asyncio.Task[None] | None = None
         self._finish = asyncio.Event()
         self._channel = channel
 
     async def obey(self) -> None:
         """Hear the front's orders to their end."""
         while (order := await self._channel.hear(ORDERS)) is not None:
-            self.asked.set()
-            if isinstance(order, Finish):
-                break
-        self.asked.set()
+            match order:
+                case Count():
+                    if self.listener.done() and (figures := self.listener.result().figures) is not None:
+                        self._channel.say(figures)
+                case Drain():
+                    self._draining = asyncio.create_task(self._drain(), name="drain")
+                case Settle():
+                    self._end()
+                case Finish():
+                    break
+        self._end()
         self._finish.set()
+
+    def _end(self) -> None:
+        if self._draining is not None:
+            self._draining.cancel()
+        self.asked.set()
+
+    async def _drain(self) -> None:
+        await (await asyncio.shield(self.listener)).drain()
+        self._channel.say(Drained())
 
     def refused(self, kind: str) -> None:
         self._channel.say(Refused(kind))

@@ -1,0 +1,1 @@
+"""How a listener stands, for those who run many: `/healthz`, `/readyz` and Prometheus' `/metrics`."""
