@@ -22,6 +22,8 @@ from audiotap.track import TrackCounts, TrackSummary
 
 NAME = "manifest.json"
 EVENT_LOG = "events.jsonl"
+UPLOADS = ".uploads.jsonl"
+"""What of a session is in an object store; a folder that has one is to be brought there."""
 VERSION = 1
 
 Format = Literal["wav", "bin", "flac"]

@@ -8,7 +8,20 @@ from typing import Annotated, Any
 import typer
 
 from audiotap import __version__
-from audiotap.commands import bot, bridge, check, control, converse, demo, doctor, listen, settings, sim, watch
+from audiotap.commands import (
+    assemble,
+    bot,
+    bridge,
+    check,
+    control,
+    converse,
+    demo,
+    doctor,
+    listen,
+    settings,
+    sim,
+    watch,
+)
 from audiotap.errors import AudiotapError
 from audiotap.text import printable
 
@@ -30,6 +43,7 @@ app.command("url")(bot.url)
 app.command("bridge")(bridge.bridge)
 app.command("converse")(converse.converse)
 app.command("check")(check.check)
+app.command("assemble")(assemble.assemble)
 app.command("doctor")(doctor.doctor)
 app.command("demo")(demo.demo)
 app.add_typer(bot.app, name="bot")

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 LIMITS = "Limits"
 """The part of the help for what is taken at most."""
+FLEET = "Fleet"
+"""The part for more than one machine."""
 NAMES_SECONDS = 10.0
 """That Attendee may take to tell names."""
 
@@ -209,6 +211,31 @@ def prepared(
             rich_help_panel=LIMITS,
         ),
     ] = 0.0,
+    upload: Annotated[
+        str,
+        typer.Option(
+            help="Bring recordings into an object store as they grow: s3://BUCKET/PREFIX, gs://…, az://… or file:///…; "
+            "its keys come from the environment.",
+            rich_help_panel=FLEET,
+        ),
+    ] = "",
+    segment: Annotated[
+        float,
+        typer.Option(
+            help="Seconds of a track that are uploaded at a time; a machine that is lost costs as much at most.",
+            min=1,
+            max=600,
+            rich_help_panel=FLEET,
+        ),
+    ] = 60.0,
+    upload_timeout: Annotated[
+        float,
+        typer.Option(
+            help="Seconds that the end waits for a store; what is not there then is uploaded by the next listener.",
+            min=0,
+            rich_help_panel=FLEET,
+        ),
+    ] = 60.0,
     stdout: Annotated[bool, typer.Option("--stdout", help="Write one track's bare S16LE samples to stdout.")] = False,
     track: Annotated[str, typer.Option(help="The track for --stdout: mixed, or a participant's id or name.")] = "mixed",
     json: Annotated[bool, typer.Option("--json", help="JSON lines on stdout; the same as --output json.")] = False,
@@ -218,6 +245,8 @@ def prepared(
     from audiotap.jobs.listen import Plan
     from audiotap.net.door.admission import Rules
     from audiotap.net.door.limits import Limits
+    from audiotap.net.fleet.store import check_store_url
+    from audiotap.net.fleet.upload import Uploads
     from audiotap.net.listener import Config
     from audiotap.net.peer import is_loopback
     from audiotap.sinks.recording import Policy
@@ -240,7 +269,7 @@ def prepared(
     exposed = bool(public_url) or tunnel is not None or not is_loopback(host)
     recall = _recall_secrets(recall_secret_file)
     config = Config(
-        Policy(out, format.value, durable, max_disk),
+        Policy(out, format.value, durable, max_disk, upload=bool(upload)),
         host,
         port,
         linger,
@@ -272,7 +301,8 @@ def prepared(
         exposed,
         (tls_cert, tls_key) if tls_cert is not None else None,
     )
-    return Plan(config, mode, workers, tunnel.value if tunnel else "")
+    uploads = Uploads(check_store_url(upload), segment, upload_timeout) if upload else None
+    return Plan(config, mode, workers, tunnel.value if tunnel else "", uploads)
 
 
 @taking(plan=prepared)
@@ -296,6 +326,8 @@ def listen(plan: Plan) -> None:
       audiotap listen --port 9000 --out /data/calls --json
 
       audiotap listen --tunnel cloudflared
+
+      audiotap listen --upload s3://BUCKET/recordings
 
       audiotap listen --stdout | ffplay -f s16le -ar 16000 -
     """

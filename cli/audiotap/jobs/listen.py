@@ -15,6 +15,7 @@ from audiotap.errors import Exit, MachineError
 from audiotap.jobs.mode import Output
 from audiotap.jobs.running import Signals, run
 from audiotap.jobs.show import Shown, show
+from audiotap.net.fleet.upload import Uploader, Uploads, uploading
 from audiotap.net.listener import Config, Listener, listening
 from audiotap.net.tasks import first_of
 from audiotap.net.tunnel import check_tunnel, keep_tunnel
@@ -27,12 +28,16 @@ MOST_FILES = 65536
 
 
 class Plan(msgspec.Struct, frozen=True):
-    """What is asked of a listener: with how many processes, how it talks, and what leads to it from outside, if any."""
+    """What is asked of a listener: with how many processes, how it talks, and what leads to it from outside, if any.
+
+    `uploads` is where recordings go besides.
+    """
 
     config: Config
     mode: Output
     workers: int = 1
     tunnel: str = ""
+    uploads: Uploads | None = None
 
 
 def listen(plan: Plan, joining: Joining | None = None) -> Exit:
@@ -45,8 +50,8 @@ def listen(plan: Plan, joining: Joining | None = None) -> Exit:
     _check_out(plan.config.recording.out)
     config = _within(_raise_file_limit(), plan.config, plan.workers)
     if plan.workers == 1:
-        return run(_listen(config, plan.mode, plan.tunnel, joining or _nobody))
-    return run(_listen_together(config, plan.mode, plan.workers, plan.tunnel))
+        return run(_listen(config, plan, joining or _nobody))
+    return run(_listen_together(config, plan))
 
 
 def _nobody(_listener: Listener, _shown: Shown) -> AbstractAsyncContextManager[None]:
@@ -54,25 +59,43 @@ def _nobody(_listener: Listener, _shown: Shown) -> AbstractAsyncContextManager[N
     return nullcontext()
 
 
-async def _listen(config: Config, mode: Output, tunnel: str, joining: Joining) -> Exit:
+async def _listen(config: Config, plan: Plan, joining: Joining) -> Exit:
     signals = Signals()
-    with show(mode) as shown:
-        async with listening(config, shown.tell, shown.watchers) as listener, joining(listener, shown):
+    with show(plan.mode) as shown:
+        async with (
+            _uploading(plan, shown) as uploader,
+            listening(config, shown.tell, shown.watchers) as listener,
+            joining(listener, shown),
+        ):
             if config.tls is not None and not _has_terminal():
                 signals.reload = listener.reload
-            await shown.during(first_of(_reachable(listener, tunnel, shown), signals.asked.wait()))
-    return _status(listener, signals)
+            if uploader is not None:
+                uploader.start()
+            await shown.during(first_of(_reachable(listener, plan.tunnel, shown), signals.asked.wait()))
+    return _status(listener, signals, uploader)
 
 
-async def _listen_together(config: Config, mode: Output, workers: int, tunnel: str) -> Exit:
+async def _listen_together(config: Config, plan: Plan) -> Exit:
     signals = Signals()
-    board = Board() if mode is Output.RICH else None
-    with show(mode, board) as shown:
-        async with fronting(config, workers, shown.tell, board) as front:
+    board = Board() if plan.mode is Output.RICH else None
+    with show(plan.mode, board) as shown:
+        async with (
+            _uploading(plan, shown) as uploader,
+            fronting(config, plan.workers, shown.tell, board) as front,
+        ):
             signals.at_last = front.kill
-            working = first_of(_reachable(front, tunnel, shown), front.trouble())
+            if uploader is not None:
+                uploader.start()
+            working = first_of(_reachable(front, plan.tunnel, shown), front.trouble())
             await shown.during(first_of(working, signals.asked.wait()))
-    return _status(front, signals)
+    return _status(front, signals, uploader)
+
+
+def _uploading(plan: Plan, shown: Shown) -> AbstractAsyncContextManager[Uploader | None]:
+    """What brings recordings into a store, if anything does: before the listener begins, and until after its end."""
+    if plan.uploads is None:
+        return nullcontext()
+    return uploading(plan.uploads, plan.config.recording.out, shown.tell)
 
 
 async def _reachable(listener: Listener | Front, tunnel: str, shown: Shown) -> None:
@@ -82,9 +105,11 @@ async def _reachable(listener: Listener | Front, tunnel: str, shown: Shown) -> N
     await asyncio.Event().wait()
 
 
-def _status(listener: Listener | Front, signals: Signals) -> Exit:
+def _status(listener: Listener | Front, signals: Signals, uploader: Uploader | None) -> Exit:
     if listener.lossy:
         return Exit.LOSSY
+    if uploader is not None and uploader.behind:
+        return Exit.FAILED
     if not listener.recorded and signals.name == "SIGINT":
         return Exit.INTERRUPTED
     return Exit.OK
