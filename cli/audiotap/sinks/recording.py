@@ -10,6 +10,7 @@ import os
 import shlex
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from contextlib import suppress
 from functools import partial
 from itertools import count
 from pathlib import Path
@@ -301,7 +302,8 @@ class Recording:
     def _write_manifest(self) -> None:
         write_atomically(self._folder() / NAME, self.manifest().document(), durable=self.policy.durable)
         if self.policy.upload:
-            (self._folder() / UPLOADS).touch(mode=0o600)
+            with suppress(OSError):
+                (self._folder() / UPLOADS).touch(mode=0o600)
 
     def manifest(self) -> Manifest:
         """The manifest as it stands."""

@@ -97,7 +97,7 @@ class Uploader:
         done, _ = await asyncio.wait({self._task}, timeout=self._uploads.patience)
         for task in done:
             task.result()
-        left = [session for session in self._sessions.values() if session.left()]
+        left = [session for session in self._find() if session.left()]
         self.behind = bool(left)
         if left:
             self._tell(
