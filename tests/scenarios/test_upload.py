@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import math
 import os
 import signal
 from collections.abc import AsyncIterator, Iterator
@@ -19,6 +20,8 @@ from websockets.asyncio.client import connect
 
 OUTAGE = float(os.environ.get("AUDIOTAP_OUTAGE", "2"))
 """Seconds of a call for which the store is away; 60 was tried, too."""
+STEPS = math.ceil(OUTAGE / 10)
+"""In which they are waited for."""
 SOUND = ramp(6)
 
 
@@ -130,7 +133,8 @@ async def test_a_store_that_is_away_loses_nothing(place: Place, bucket: Bucket, 
         bucket.road.says = 0 if silent else 503
         if silent:
             await bucket.road.cut()
-        await bot.lasts(OUTAGE)
+        for _ in range(STEPS):
+            await bot.lasts(OUTAGE / STEPS)
         await listener.until(lambda: [w for w in listener.warnings() if "tried again" in w] or None, "a warning")
         bucket.road.says = 0
         if silent:

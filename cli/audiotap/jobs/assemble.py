@@ -176,6 +176,7 @@ def _draft(out: Path, name: str) -> Iterator[_Draft]:
     if lock is None:
         raise MachineError(f"{path} is being written already", "wait for the other assemble, or choose another --out")
     try:
+        path.chmod(0o700)
         for left in path.iterdir():
             left.unlink()
         yield _Draft(path, out, name)

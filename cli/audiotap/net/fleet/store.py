@@ -49,7 +49,10 @@ class Listed(NamedTuple):
 
 def check_store_url(url: str) -> str:
     """The URL of a store, without a slash at its end; UsageError where it is none, or holds more than a place."""
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        parts = urlsplit("")
     place = parts.path if parts.scheme == "file" else parts.netloc
     if parts.scheme not in SCHEMES or not place:
         raise UsageError(
