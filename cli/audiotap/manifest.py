@@ -25,6 +25,8 @@ EVENT_LOG = "events.jsonl"
 BOTH_SIDES = "conversation.wav"
 BESIDE = frozenset({EVENT_LOG, BOTH_SIDES, "agent.mp3", "transcript.json", "transcript.txt", "turns.json"})
 """What may lie in a folder beside the tracks: made of them, or of what was told with them."""
+UPLOADS = ".uploads.jsonl"
+"""What of a session is in an object store; a folder that has one is to be brought there."""
 VERSION = 1
 
 Format = Literal["wav", "bin", "flac"]

@@ -10,6 +10,7 @@ import typer
 
 from audiotap import __version__
 from audiotap.commands import (
+    assemble,
     bot,
     bridge,
     check,
@@ -53,6 +54,7 @@ app.command("replay")(replay.replay)
 app.command("report")(report.report)
 app.command("mix")(mix.mix)
 app.command("check")(check.check)
+app.command("assemble")(assemble.assemble)
 app.command("doctor")(doctor.doctor)
 app.command("demo")(demo.demo)
 app.add_typer(config.app, name="config")

@@ -265,6 +265,31 @@ def prepared(
             rich_help_panel=FLEET,
         ),
     ] = 0.0,
+    upload: Annotated[
+        str,
+        typer.Option(
+            help="Bring recordings into an object store as they grow: s3://BUCKET/PREFIX, gs://…, az://… or file:///…; "
+            "its keys come from the environment.",
+            rich_help_panel=FLEET,
+        ),
+    ] = "",
+    segment: Annotated[
+        float,
+        typer.Option(
+            help="Seconds of a track that are uploaded at a time; a machine that is lost costs as much at most.",
+            min=1,
+            max=600,
+            rich_help_panel=FLEET,
+        ),
+    ] = 60.0,
+    upload_timeout: Annotated[
+        float,
+        typer.Option(
+            help="Seconds that the end waits for a store; what is not there then is uploaded by the next listener.",
+            min=0,
+            rich_help_panel=FLEET,
+        ),
+    ] = 60.0,
     stdout: Annotated[bool, typer.Option("--stdout", help="Write one track's bare S16LE samples to stdout.")] = False,
     track: Annotated[str, typer.Option(help="The track for --stdout: mixed, or a participant's id or name.")] = "mixed",
     json: Annotated[bool, typer.Option("--json", help="JSON lines on stdout; the same as --output json.")] = False,
@@ -274,6 +299,8 @@ def prepared(
     from audiotap.jobs.listen import Plan
     from audiotap.net.door.admission import Rules
     from audiotap.net.door.limits import Limits
+    from audiotap.net.fleet.store import check_store_url
+    from audiotap.net.fleet.upload import Uploads
     from audiotap.net.hooks import Hook, parsed
     from audiotap.net.listener import Config
     from audiotap.net.peer import is_loopback
@@ -302,7 +329,7 @@ def prepared(
     recall = _recall_secrets(recall_secret_file)
     twilio = tuple(settings.twilio_tokens().replace(",", " ").split())
     config = Config(
-        Policy(out, format.value, durable, max_disk),
+        Policy(out, format.value, durable, max_disk, upload=bool(upload)),
         host,
         port,
         linger,
@@ -339,8 +366,9 @@ def prepared(
         fleet=fleet,
         metrics=_metrics(metrics) if metrics else None,
     )
+    uploads = Uploads(check_store_url(upload), segment, upload_timeout) if upload else None
     hook = Hook(parsed(exec), max_exec, settings.inherited()) if exec else Hook()
-    return Plan(config, mode, workers, tunnel.value if tunnel else "", hook, drain_timeout)
+    return Plan(config, mode, workers, tunnel.value if tunnel else "", hook, drain_timeout, uploads)
 
 
 @taking(plan=prepared)
@@ -366,6 +394,8 @@ def listen(plan: Plan) -> None:
       audiotap listen --tunnel cloudflared
 
       audiotap listen --exec "./upload.sh --fast"
+
+      audiotap listen --upload s3://BUCKET/recordings
 
       audiotap listen --stdout | ffplay -f s16le -ar 16000 -
     """

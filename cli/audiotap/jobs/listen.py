@@ -16,6 +16,7 @@ from audiotap.errors import Exit, MachineError
 from audiotap.jobs.mode import Output
 from audiotap.jobs.running import Signals, run
 from audiotap.jobs.show import Shown, show
+from audiotap.net.fleet.upload import Uploader, Uploads, uploading
 from audiotap.net.hooks import Hook, Hooks
 from audiotap.net.listener import Config, Listener, listening
 from audiotap.net.tasks import first_of
@@ -32,7 +33,7 @@ MOST_FILES = 65536
 class Plan(msgspec.Struct, frozen=True):
     """What is asked of a listener: with how many processes, how it talks, what leads to it from outside, if any.
 
-    `hook` is run for each session that is finished.
+    `hook` is run for each session that is finished, `uploads` is where recordings go besides.
     """
 
     config: Config
@@ -42,6 +43,7 @@ class Plan(msgspec.Struct, frozen=True):
     hook: Hook = Hook()
     drain: float = 0.0
     """Seconds that sessions have to end after SIGTERM; 0 ends them at once."""
+    uploads: Uploads | None = None
 
 
 def listen(plan: Plan, joining: Joining | None = None) -> Exit:
@@ -68,15 +70,18 @@ async def _listen(config: Config, plan: Plan, joining: Joining) -> Exit:
     with show(plan.mode) as shown:
         async with (
             _hooked(plan.hook, shown) as hooks,
+            _uploading(plan, shown) as uploader,
             listening(config, hooks.tell, shown.watchers) as listener,
             joining(listener, shown),
         ):
             signals.at_last = hooks.kill
             if config.tls is not None and not _has_terminal():
                 signals.reload = listener.reload
+            if uploader is not None:
+                uploader.start()
             over = _over(listener, plan, signals, shown)
             await shown.during(first_of(_reachable(listener, plan.tunnel, shown), over))
-    return _status(listener, signals)
+    return _status(listener, signals, uploader)
 
 
 async def _listen_together(config: Config, plan: Plan) -> Exit:
@@ -85,12 +90,22 @@ async def _listen_together(config: Config, plan: Plan) -> Exit:
     with show(plan.mode, board) as shown:
         async with (
             _hooked(plan.hook, shown) as hooks,
+            _uploading(plan, shown) as uploader,
             fronting(config, plan.workers, hooks.tell, board) as front,
         ):
             signals.at_last = partial(_kill, front, hooks)
+            if uploader is not None:
+                uploader.start()
             working = first_of(_reachable(front, plan.tunnel, shown), front.trouble())
             await shown.during(first_of(working, _over(front, plan, signals, shown)))
-    return _status(front, signals)
+    return _status(front, signals, uploader)
+
+
+def _uploading(plan: Plan, shown: Shown) -> AbstractAsyncContextManager[Uploader | None]:
+    """What brings recordings into a store, if anything does: before the listener begins, and until after its end."""
+    if plan.uploads is None:
+        return nullcontext()
+    return uploading(plan.uploads, plan.config.recording.out, shown.tell)
 
 
 async def _over(listener: Listener | Front, plan: Plan, signals: Signals, shown: Shown) -> None:
@@ -126,9 +141,11 @@ def _kill(front: Front, hooks: Hooks) -> None:
     hooks.kill()
 
 
-def _status(listener: Listener | Front, signals: Signals) -> Exit:
+def _status(listener: Listener | Front, signals: Signals, uploader: Uploader | None) -> Exit:
     if listener.lossy:
         return Exit.LOSSY
+    if uploader is not None and uploader.behind:
+        return Exit.FAILED
     if not listener.recorded and signals.name == "SIGINT":
         return Exit.INTERRUPTED
     return Exit.OK

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from audiotap.errors import ManifestError
 from audiotap.files import changes, write_atomically
-from audiotap.manifest import BESIDE, EVENT_LOG, NAME, Manifest
+from audiotap.manifest import BESIDE, EVENT_LOG, NAME, UPLOADS, Manifest
 from audiotap.recovery.mending import Problem, Verdict, event_log_problems, held, is_json, same_samples
 from audiotap.recovery.salvage import rebuilt, strays
 from audiotap.track import TrackSummary
@@ -208,8 +208,9 @@ class Examination:
 
 
 def _last(files: dict[str, datetime]) -> datetime | None:
-    """The last change of a file; drafts do not count, a repair that was cut short has some as well."""
-    return max((time for file, time in files.items() if not _DRAFT.fullmatch(file)), default=None)
+    """The last change of a file by its recorder: repairs that were cut short leave drafts, and uploads go on later."""
+    ours = (time for file, time in files.items() if file != UPLOADS and not _DRAFT.fullmatch(file))
+    return max(ours, default=None)
 
 
 def _repaired(problem: Problem) -> Problem:

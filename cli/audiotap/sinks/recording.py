@@ -10,6 +10,7 @@ import os
 import shlex
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from contextlib import suppress
 from functools import partial
 from itertools import count
 from pathlib import Path
@@ -20,7 +21,7 @@ from audiotap.audio import SAMPLE_BYTES
 from audiotap.events import MIXED, SPOKEN
 from audiotap.files import append, is_gone, lock_folder, sync_folder, write_atomically
 from audiotap.flac import to_flac
-from audiotap.manifest import EVENT_LOG, NAME, Format, Manifest
+from audiotap.manifest import EVENT_LOG, NAME, UPLOADS, Format, Manifest
 from audiotap.naming import Names, safe_name
 from audiotap.quota import BLOCK, Quota, QuotaError
 from audiotap.reports import Failed, Odd, Report, SessionFinished, SessionStarted, TrackFinished, TrackStarted
@@ -42,6 +43,7 @@ class Policy(msgspec.Struct, frozen=True):
     """How everything is written: under which folder, in which format, and whether a power cut may cost a recording.
 
     `max_disk` is what the folder may take of its disk in bytes (0: all), `writers` how many processes write there.
+    `upload` marks every session as one that is to be brought into an object store.
     """
 
     out: Path
@@ -49,6 +51,7 @@ class Policy(msgspec.Struct, frozen=True):
     durable: bool = False
     max_disk: int = 0
     writers: int = 1
+    upload: bool = False
 
 
 class Recorder:
@@ -310,6 +313,9 @@ class Recording:
 
     def _write_manifest(self) -> None:
         write_atomically(self._folder() / NAME, self.manifest().document(), durable=self.policy.durable)
+        if self.policy.upload:
+            with suppress(OSError):
+                (self._folder() / UPLOADS).touch(mode=0o600)
 
     def manifest(self) -> Manifest:
         """The manifest as it stands."""
