@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
 import os
 import shutil
@@ -11,7 +12,7 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
-from tests.scenarios.faults import written
+from tests.scenarios.faults import Disk, written
 from tests.scenarios.harness import RATE, Place, attendee, call, chunks, ramp, recall
 from tests.scenarios.test_workers import id_of, workers_of
 from tests.scenarios.web import Web
@@ -105,6 +106,29 @@ async def test_as_much_as_max_disk_allows(place: Place) -> None:
     assert await web.ready() == (503, ["the recordings take as much as --max-disk allows"])
     (place.out / "old").unlink()
     assert await web.ready() == (200, ["ready"])
+
+
+async def test_a_disk_that_hangs_or_refuses(place: Place) -> None:
+    """Not ready while it does not answer, or while bots are held back for it; what it refused for good stays told."""
+    disk = Disk(place)
+    listener = await place.listen(*METRICS, "--buffer", "64K", environment=disk.environment)
+    web = await Web.of(listener)
+    async with connect(listener.url) as bot:
+        await say(bot, 0, 0.5, name="bot_1")
+        await listener.event("track.started")
+        disk.hold("mixed")
+        await bot.send(attendee(ramp(10), 10.5, bot="bot_1"))
+        await web.until(lambda told: told["queue_bytes", ""] > 65536)
+        assert await web.ready() == (503, ["the disk is too slow: bots are held back"])
+        disk.recover()
+        await web.until(lambda told: told["queue_bytes", ""] == 0)
+        assert await web.ready() == (200, ["ready"])
+        assert (await web.metrics())["recording_lossy", ""] == 0
+        disk.refuse(errno.ENOSPC, "mixed")
+        await bot.send(attendee(SOUND, 13.5, bot="bot_1"))
+        await listener.event("error")
+        assert (await web.metrics())["recording_lossy", ""] == 1
+        disk.recover()
 
 
 async def test_bad_requests_cost_nobody_else(place: Place) -> None:
