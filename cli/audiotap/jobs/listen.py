@@ -63,14 +63,14 @@ async def _listen(config: Config, plan: Plan, joining: Joining) -> Exit:
     signals = Signals()
     with show(plan.mode) as shown:
         async with (
-            _uploading(plan, shown) as uploader,
+            _uploading(plan) as uploader,
             listening(config, shown.tell, shown.watchers) as listener,
             joining(listener, shown),
         ):
             if config.tls is not None and not _has_terminal():
                 signals.reload = listener.reload
             if uploader is not None:
-                uploader.start()
+                uploader.start(listener.tell)
             await shown.during(first_of(_reachable(listener, plan.tunnel, shown), signals.asked.wait()))
     return _status(listener, signals, uploader)
 
@@ -80,22 +80,22 @@ async def _listen_together(config: Config, plan: Plan) -> Exit:
     board = Board() if plan.mode is Output.RICH else None
     with show(plan.mode, board) as shown:
         async with (
-            _uploading(plan, shown) as uploader,
+            _uploading(plan) as uploader,
             fronting(config, plan.workers, shown.tell, board) as front,
         ):
             signals.at_last = front.kill
             if uploader is not None:
-                uploader.start()
+                uploader.start(front.report)
             working = first_of(_reachable(front, plan.tunnel, shown), front.trouble())
             await shown.during(first_of(working, signals.asked.wait()))
     return _status(front, signals, uploader)
 
 
-def _uploading(plan: Plan, shown: Shown) -> AbstractAsyncContextManager[Uploader | None]:
+def _uploading(plan: Plan) -> AbstractAsyncContextManager[Uploader | None]:
     """What brings recordings into a store, if anything does: before the listener begins, and until after its end."""
     if plan.uploads is None:
         return nullcontext()
-    return uploading(plan.uploads, plan.config.recording.out, shown.tell)
+    return uploading(plan.uploads, plan.config.recording.out)
 
 
 async def _reachable(listener: Listener | Front, tunnel: str, shown: Shown) -> None:
