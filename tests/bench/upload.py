@@ -20,6 +20,7 @@ from audiotap.intake import Flaws
 from audiotap.manifest import NAME, UPLOADS, Manifest
 from audiotap.net.fleet.upload import Uploads, uploading
 from audiotap.reading import read_all
+from audiotap.reports import Report
 from audiotap.session import Summary
 from audiotap.track import TrackCounts, TrackSummary
 from audiotap.writing import WavWriter
@@ -48,10 +49,14 @@ def record(out: Path, sessions: int, minutes: int) -> None:
         (folder / UPLOADS).touch()
 
 
+def tell(report: Report) -> None:
+    sys.stdout.write(f"{report}\n")
+
+
 async def upload(uploads: Uploads, out: Path) -> None:
     """Everything that is due."""
-    async with uploading(uploads, out, print) as uploader:
-        uploader.start()
+    async with uploading(uploads, out) as uploader:
+        uploader.start(tell)
 
 
 def main() -> None:

@@ -124,20 +124,43 @@ async def test_a_killed_listener_is_followed_by_another_one(place: Place, bucket
         assert assert_begins(there, track) == assert_begins(recording.file(track), track) > RATE
 
 
-@pytest.mark.parametrize("silent", [False, True])
-async def test_a_store_that_is_away_loses_nothing(place: Place, bucket: Bucket, silent: bool) -> None:
+@pytest.mark.parametrize("note", [1, 3])
+async def test_killed_before_it_was_noted(place: Place, bucket: Bucket, note: int) -> None:
+    """Killed when something is in the store and the journal does not say so: it is there once in the end."""
+    disk = Disk(place)
+    options = ("--upload", bucket.url, "--segment", 1, "--linger", 0.1)
+    first = await place.listen(*options, environment=bucket.environment | disk.environment)
+    async with connect(first.url, compression=None) as bot:
+        await bot.send(attendee(SOUND[:RATE], 1.0))
+        await bucket.has(bucket.segments, "the first segment")
+        disk.kill_at(note, ".uploads")
+        await bot.send(attendee(SOUND[RATE:], 6.0))
+        await first.ended()
+    second = await place.listen(*options, environment=bucket.environment)
+    recording = await second.finished("bot_1")
+    await second.stop()
+    (session,) = await assembled(place, bucket, "attendee_bot_1", status=6)
+
+    samples = recording.samples("mixed")
+    assert_same(samples, SOUND[: len(samples)])
+    assert_same(read(Path(session["path"]) / "mixed.wav"), samples)
+    assert (session["duplicates"], session["findings"]) == (0, [])
+
+
+@pytest.mark.parametrize("cut", [False, True])
+async def test_a_store_that_is_away_loses_nothing(place: Place, bucket: Bucket, cut: bool) -> None:
     """It is told once that it went, once that it came back, and what was recorded meanwhile is all there in the end."""
     listener = await place.listen("--upload", bucket.url, "--segment", 1, environment=bucket.environment)
     async with calling(listener.url) as bot:
         await bucket.has(bucket.segments, "a segment")
-        bucket.road.says = 0 if silent else 503
-        if silent:
+        bucket.road.says = 503
+        if cut:
             await bucket.road.cut()
         for _ in range(STEPS):
             await bot.lasts(OUTAGE / STEPS)
         await listener.until(lambda: [w for w in listener.warnings() if "tried again" in w] or None, "a warning")
         bucket.road.says = 0
-        if silent:
+        if cut:
             await bucket.road.open()
         await listener.until(lambda: [w for w in listener.warnings() if "takes" in w] or None, "its return")
     ended = await listener.stop()

@@ -121,7 +121,7 @@ def _look(store: Store, name: str, told: list[Finding]) -> Stored | None:
     for listed in store.objects(name):
         path = PurePath(listed.name)
         written = max(written, listed.written)
-        events |= path.name == EVENT_LOG
+        events |= listed.name == _below(name, EVENT_LOG)
         segment = parse(path.name)
         if segment is not None and path.parts[-3:-2] == (TRACKS,) and path.parts[-2] in tracks:
             segments.setdefault(tracks[path.parts[-2]], []).append(segment)

@@ -70,7 +70,7 @@ async def _listen(config: Config, plan: Plan, joining: Joining) -> Exit:
     with show(plan.mode) as shown:
         async with (
             _hooked(plan.hook, shown) as hooks,
-            _uploading(plan, shown) as uploader,
+            _uploading(plan) as uploader,
             listening(config, hooks.tell, shown.watchers) as listener,
             joining(listener, shown),
         ):
@@ -78,7 +78,7 @@ async def _listen(config: Config, plan: Plan, joining: Joining) -> Exit:
             if config.tls is not None and not _has_terminal():
                 signals.reload = listener.reload
             if uploader is not None:
-                uploader.start()
+                uploader.start(listener.tell)
             over = _over(listener, plan, signals, shown)
             await shown.during(first_of(_reachable(listener, plan.tunnel, shown), over))
     return _status(listener, signals, uploader)
@@ -90,22 +90,22 @@ async def _listen_together(config: Config, plan: Plan) -> Exit:
     with show(plan.mode, board) as shown:
         async with (
             _hooked(plan.hook, shown) as hooks,
-            _uploading(plan, shown) as uploader,
+            _uploading(plan) as uploader,
             fronting(config, plan.workers, hooks.tell, board) as front,
         ):
             signals.at_last = partial(_kill, front, hooks)
             if uploader is not None:
-                uploader.start()
+                uploader.start(front.report)
             working = first_of(_reachable(front, plan.tunnel, shown), front.trouble())
             await shown.during(first_of(working, _over(front, plan, signals, shown)))
     return _status(front, signals, uploader)
 
 
-def _uploading(plan: Plan, shown: Shown) -> AbstractAsyncContextManager[Uploader | None]:
+def _uploading(plan: Plan) -> AbstractAsyncContextManager[Uploader | None]:
     """What brings recordings into a store, if anything does: before the listener begins, and until after its end."""
     if plan.uploads is None:
         return nullcontext()
-    return uploading(plan.uploads, plan.config.recording.out, shown.tell)
+    return uploading(plan.uploads, plan.config.recording.out)
 
 
 async def _over(listener: Listener | Front, plan: Plan, signals: Signals, shown: Shown) -> None:

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
 SCHEMES = ("s3", "gs", "az", "abfs", "abfss", "file")
 NEEDED = ">=0.8"
-TIMEOUT = "30s"
+TIMEOUT = 30.0
+"""Seconds that one answer may take, unless more is wanted."""
 _STATUS = re.compile(r"status code: (\d{3})")
 _PASSING = {"408", "409", "425", "429"}
 """Refusals that are over when the same is asked again."""
@@ -65,12 +66,12 @@ def check_store_url(url: str) -> str:
 
 
 class Store:
-    """What lies below a URL; `make` makes the folder of a `file:` URL where there is none.
+    """What lies below a URL; an answer may take `timeout` seconds. `make` makes the folder of a `file:` URL.
 
     StoreError where the store refuses or cannot be reached.
     """
 
-    def __init__(self, url: str, *, make: bool = False) -> None:
+    def __init__(self, url: str, *, timeout: float = TIMEOUT, make: bool = False) -> None:
         self.url = check_store_url(url)
         try:
             import obstore
@@ -86,7 +87,7 @@ class Store:
                 if self.url.startswith("file:")
                 else from_url(
                     self.url,
-                    client_options={"timeout": TIMEOUT, "connect_timeout": "10s", "allow_http": True},
+                    client_options={"timeout": f"{timeout:.0f}s", "connect_timeout": "10s", "allow_http": True},
                     retry_config={"max_retries": 0},
                 )
             )

@@ -15,6 +15,7 @@ import socket
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from functools import partial
+from itertools import islice
 from pathlib import Path, PurePath
 
 import msgspec
@@ -24,7 +25,7 @@ from audiotap.errors import ManifestError
 from audiotap.manifest import EVENT_LOG, NAME, UPLOADS, Manifest
 from audiotap.naming import safe_name
 from audiotap.net.fleet.journal import Journal
-from audiotap.net.fleet.store import Store, StoreError
+from audiotap.net.fleet.store import TIMEOUT, Store, StoreError
 from audiotap.net.tasks import Worker, wait_for
 from audiotap.reports import Failed, Odd, Report
 from audiotap.segments import due, extract, pack, recorded
@@ -32,12 +33,15 @@ from audiotap.session import Summary
 from audiotap.text import counted
 from audiotap.track import TrackSummary
 
+Tell = Callable[[Report], None]
 TRACKS = "tracks"
 """Under which name of a recording its segments are."""
 MARK = ("audiotap.json", b'{"layout": 1}\n')
 """What lies at the store's URL itself: how everything below it is laid out."""
 THREADS = 4
 """Sessions that are looked after at the same time: each takes as much memory as two segments."""
+MOST = 4
+"""Segments of a track that are sent before it is another session's turn: who is behind for hours holds up nobody."""
 LOOKS = 12
 """Looks at the disk while a segment passes."""
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
@@ -55,12 +59,12 @@ class Uploads(msgspec.Struct, frozen=True):
 
 
 @asynccontextmanager
-async def uploading(uploads: Uploads, out: Path, tell: Callable[[Report], None]) -> AsyncIterator[Uploader]:
+async def uploading(uploads: Uploads, out: Path) -> AsyncIterator[Uploader]:
     """Upload what is recorded in a folder from its `start` on while the block runs, and what is left of it after that.
 
     UsageError and MachineError for what can never work; a store that refuses is told of and asked again.
     """
-    uploader = Uploader(Store(uploads.url, make=True), uploads, out, tell)
+    uploader = Uploader(Store(uploads.url, timeout=max(TIMEOUT, uploads.segment), make=True), uploads, out)
     try:
         yield uploader
         await uploader.finish()
@@ -71,22 +75,23 @@ async def uploading(uploads: Uploads, out: Path, tell: Callable[[Report], None])
 class Uploader:
     """Looks after all sessions of a folder. `behind` is whether anything was not uploaded in the end."""
 
-    def __init__(self, store: Store, uploads: Uploads, out: Path, tell: Callable[[Report], None]) -> None:
+    def __init__(self, store: Store, uploads: Uploads, out: Path) -> None:
         self.behind = False
         self._over = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._store = store
         self._uploads = uploads
         self._out = out
-        self._tell = tell
+        self._tell: Tell = _nobody
         self._told: StoreError | None = None
         self._sessions: dict[str, Session] = {}
         self._done: set[str] = set()
         self._marked = False
         self._workers = [Worker(f"audiotap: upload {n + 1}") for n in range(THREADS)]
 
-    def start(self) -> None:
-        """Begin to look at the disk."""
+    def start(self, tell: Tell) -> None:
+        """Begin to look at the disk, and to tell of it."""
+        self._tell = tell
         self._task = asyncio.create_task(self._run(), name="upload")
 
     async def finish(self) -> None:
@@ -121,9 +126,11 @@ class Uploader:
             last = self._over.is_set()
             trouble = await self._look()
             self._say(trouble)
-            if trouble is None and last:
-                return
             failures = failures + 1 if trouble is not None else 0
+            if not failures and any(session.more for session in self._sessions.values()):
+                continue
+            if not failures and last:
+                return
             await self._rest(failures)
 
     async def _rest(self, failures: int) -> None:
@@ -150,7 +157,7 @@ class Uploader:
                     await worker.do(session.turn)
                 except StoreError as error:
                     troubles.append(error)
-                except (OSError, ManifestError) as error:
+                except Exception as error:  # noqa: BLE001 - one recording that cannot be read must not stop the others
                     session.complain(error, self._tell)
 
         first = self._workers[0]
@@ -210,7 +217,10 @@ class Uploader:
 
 
 class Session:
-    """One session's folder. All methods belong to one thread at a time."""
+    """One session's folder. All methods belong to one thread at a time.
+
+    `more` is whether the last turn left something that was due.
+    """
 
     def __init__(self, folder: Path, journal: Journal, store: Store, segment: float) -> None:
         self._folder = folder
@@ -220,6 +230,7 @@ class Session:
         self._manifest: Manifest | None = None
         self._read_at = 0
         self._introduced: set[tuple[str, str]] | None = None
+        self.more = False
         self._complained = False
 
     @property
@@ -240,28 +251,33 @@ class Session:
     def close(self) -> None:
         self._journal.close()
 
-    def complain(self, error: OSError | ManifestError, tell: Callable[[Report], None]) -> None:
+    def complain(self, error: Exception, tell: Tell) -> None:
         """Say once why this session cannot be read; it is tried again."""
+        self.more = False
         if not self._complained and not self.gone:
             self._complained = True
-            why = error.message if isinstance(error, ManifestError) else error.strerror or str(error)
+            why = (error.strerror if isinstance(error, OSError) else None) or f"{type(error).__name__}: {error}"
             tell(Odd(f"{self._folder} cannot be read for the upload: {why}"))
 
     def turn(self) -> None:
-        """Send what is due: the manifest before any track that it names for the first time, and at the end everything.
+        """Send what is due, or `MOST` of it, and the manifest before any track that it names for the first time.
 
         StoreError where the store refuses, OSError and ManifestError where the recording cannot be read.
         """
         if self.done:
             return
+        self.more = False
         manifest = self._read()
         over = manifest.summary.ended is not None
         self._introduce(manifest)
         lengths = {track.track: self._length(manifest, track) for track in manifest.summary.tracks}
         head = max((lengths[track.track] / track.rate for track in manifest.summary.tracks), default=0.0)
-        sent = False
+        sent = 0
         for track in manifest.summary.tracks:
-            sent |= self._send(manifest, track, lengths[track.track], math.inf if over else head)
+            segments = self._send(manifest, track, lengths[track.track], math.inf if over else head)
+            self.more |= segments == MOST
+            sent += segments
+        over &= not self.more
         if over:
             self._conclude()
         if over or sent:
@@ -296,21 +312,21 @@ class Session:
             return length
         return track.samples if (self._folder / file).with_suffix(".flac").exists() else 0
 
-    def _send(self, manifest: Manifest, track: TrackSummary, length: int, head: float) -> bool:
-        """Send what is due of a track; whether anything was."""
+    def _send(self, manifest: Manifest, track: TrackSummary, length: int, head: float) -> int:
+        """Send what is due of a track; how many segments."""
         file = manifest.files.get(track.track)
         if file is None:
-            return False
+            return 0
         unsent = range(max(track.start, self._journal.through(track.track)), length)
-        sent = False
-        for place in due(unsent, head * track.rate, max(1, round(self._segment * track.rate))):
+        sent = 0
+        for place in islice(due(unsent, head * track.rate, max(1, round(self._segment * track.rate))), MOST):
             pcm = extract(self._folder / file, place)
             if not pcm:
                 break
             segment, data = pack(place.start, pcm, track.rate)
             self._store.create(f"{self._journal.under}/{TRACKS}/{PurePath(file).stem}/{segment.name}", data)
             self._journal.sent(track.track, place.start + len(pcm) // SAMPLE_BYTES)
-            sent = True
+            sent += 1
         return sent
 
     def _conclude(self) -> None:
@@ -318,6 +334,10 @@ class Session:
         log = self._folder / EVENT_LOG
         if log.exists():
             self._store.replace(f"{self._journal.under}/{EVENT_LOG}", log)
+
+
+def _nobody(_: Report) -> None:
+    """Nobody is told anything before there is a listener."""
 
 
 def stored_as(summary: Summary) -> str:
