@@ -116,10 +116,12 @@ async def test_a_cluster_loses_its_leader(place: Place, cluster: list[NatsServer
     one = await place.node(url, "one")
     async with connect(one.url) as first, connect(one.url) as second:
         await first.send(attendee(ramp(1), 1.0, bot="before"))
-        before = await place.run("pause", 0, "--bot", "before", "--fleet", url, "--wait", 20)
+        before = await place.run("pause", 0, "--bot", "before", "--fleet", url, "--wait", DEADLINE)
         await (await leader(cluster)).kill()
         await second.send(attendee(ramp(1), 1.0, bot="after"))
-        after = [await place.run("pause", 0, "--bot", bot, "--fleet", url, "--wait", 20) for bot in ("after", "before")]
+        after = [
+            await place.run("pause", 0, "--bot", bot, "--fleet", url, "--wait", DEADLINE) for bot in ("after", "before")
+        ]
         await first.send(attendee(ramp(2)[RATE:], 2.0, bot="before"))
         await (await first.ping())
     ended = await one.stop()

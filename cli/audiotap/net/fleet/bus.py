@@ -36,6 +36,8 @@ COPIES = 3
 """Servers of a cluster that keep a bucket, so that any one of them may die."""
 NO_CLUSTER = 10074
 """NATS' word for a server that is no cluster, and so keeps one copy."""
+ANSWER_SECONDS = 2.0
+"""After which JetStream is asked again: a question to a leader that died is never answered."""
 LIST_SECONDS = 5.0
 ERRORS = (Error, OSError, TimeoutError, RuntimeError)
 """What NATS throws while it is away; a RuntimeError is uvloop's word for a socket that was closed."""
@@ -135,14 +137,14 @@ async def sessions(client: Client) -> KeyValue:
 async def written(client: Client, name: str) -> list[bytes]:
     """All that is in a bucket, for who asks; nothing where no node ever was."""
     try:
-        return list((await values(await client.jetstream().key_value(name))).values())
+        return list((await values(await client.jetstream(timeout=ANSWER_SECONDS).key_value(name))).values())
     except BucketNotFoundError:
         return []
 
 
 async def _bucket(client: Client, name: str, seconds: float) -> KeyValue:
     """A bucket; one that is there stays as it is."""
-    stream = client.jetstream()
+    stream = client.jetstream(timeout=ANSWER_SECONDS)
     try:
         return await stream.key_value(name)
     except BucketNotFoundError:

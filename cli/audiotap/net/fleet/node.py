@@ -49,6 +49,8 @@ START_SECONDS = 5.0
 LAST_SECONDS = 3.0
 """How long its end waits for NATS."""
 ANSWER_SECONDS = 10.0
+AGAIN_SECONDS = 1.0
+"""After which NATS is asked again that did not answer."""
 AT_ONCE = 64
 """Sessions that are written down at the same time."""
 MOST_TRIES = 5
@@ -172,7 +174,7 @@ class Node:
             await self._bring_up_to_date(client)
             if self._leaving:
                 break
-            await wait_for(self.roll.news, BEAT_SECONDS)
+            await wait_for(self.roll.news, AGAIN_SECONDS if self._complained else BEAT_SECONDS)
 
     async def leave(self, running: asyncio.Task[None]) -> None:
         """Write down what is left to write, and that this node is no more."""
