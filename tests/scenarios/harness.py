@@ -197,9 +197,11 @@ class Place:
         args = ("listen", "--port", 0, "--out", self.out, "--json", *capture, *options)
         return await self._listening(args, environment, within)
 
-    async def node(self, fleet: str, name: str, *options: Arg) -> Listener:
+    async def node(
+        self, fleet: str, name: str, *options: Arg, environment: Mapping[str, str] | None = None
+    ) -> Listener:
         """A listener of a fleet, with recordings of its own."""
-        return await self.listen("--out", self.folder / name, "--fleet", fleet, *options)
+        return await self.listen("--out", self.folder / name, "--fleet", fleet, *options, environment=environment)
 
     async def agent(self, provider: str, *options: Arg) -> Listener:
         """A simulated agent that may be dialled."""

@@ -88,6 +88,8 @@ class Road:
             for end in (writer, behind):
                 if end is not None:
                     end.transport.abort()
+                    with suppress(OSError):
+                        await end.wait_closed()
 
     async def _note(self, what: str) -> None:
         async with self._news:
