@@ -208,8 +208,8 @@ class Tap:
     when a bot connects or a track begins; `refused` counts who was not let in. All methods belong to the event loop's
     thread.
 
-    `elsewhere` knows the line of a session that another node had before; `closing` is set when sessions end because
-    this listener does.
+    `elsewhere` knows the line of a session that another node had before. `attend` is told when a bot has connected to its
+    session, or has no connection any more. `closing` is set when sessions end because this listener does.
     """
 
     def __init__(
@@ -229,6 +229,7 @@ class Tap:
         self.news = asyncio.Event()
         self.guest: Guest | None = None
         self.elsewhere: Callable[[SessionKey], TimeLine | None] = _nowhere
+        self.attend: Callable[[Live], None] = lambda _: None
         self.closing = False
         self.sessions: dict[SessionKey, Live] = {}
         self._tell = tell
@@ -438,7 +439,7 @@ class Tap:
                 live.lingering = None
             if live.mouth is not None:
                 live.mouth.back()
-            self._put(live.summary())
+            self.attend(live)
         return live
 
     def _has_room(self, key: SessionKey, link: Link) -> bool:
@@ -468,6 +469,7 @@ class Tap:
             live = Live(Session.continued(key, dialect.timing, line, bot, zero, heard_at), dialect, now)
             live.began = zero
         self.sessions[key] = live
+        self._put(live.summary())
         return live
 
     def resume(self, before: Summary, touched: datetime) -> None:
@@ -489,7 +491,7 @@ class Tap:
             live.dirty = True
             if not live.links and live.session.key in self.sessions:
                 self._wait_for_bot(live, lost=lost)
-                self._put(live.summary())
+                self.attend(live)
 
     def _wait_for_bot(self, live: Live, *, lost: bool) -> None:
         """End the session when its bot stays away; one whose connection was lost tries to come back."""
