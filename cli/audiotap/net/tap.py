@@ -208,8 +208,8 @@ class Tap:
     when a bot connects or a track begins; `refused` counts who was not let in. All methods belong to the event loop's
     thread.
 
-    `elsewhere` knows the line of a session that another node had before. `attend` is told when a bot has connected to its
-    session, or has no connection any more. `closing` is set when sessions end because this listener does.
+    `elsewhere` knows the line of a session that another node had before. `attend` is told when a bot has connected to
+    its session, or has no connection any more. `closing` is set when sessions end because this listener does.
     """
 
     def __init__(
