@@ -265,8 +265,8 @@ class Tap:
     A session is made of what `witness` is told and of nothing else: what falls due on the `clock` counts as of that
     time, however late the loop comes to it, so the same moments make the same recording.
 
-    `elsewhere` knows the line of a session that another node had before; `closing` is set when sessions end because
-    this listener does.
+    `elsewhere` knows the line of a session that another node had before. `attend` is told when a bot has connected to
+    its session, or has no connection any more. `closing` is set when sessions end because this listener does.
     """
 
     def __init__(
@@ -289,9 +289,9 @@ class Tap:
         self.witness: Callable[[Moment], None] | None = None
         self.wall: Callable[[], datetime] = partial(datetime.now, UTC)
         self.elsewhere: Callable[[SessionKey], TimeLine | None] = _nowhere
+        self.attend: Callable[[Live], None] = lambda _: None
         self.closing = False
         self.sessions: dict[SessionKey, Live] = {}
-        self._joined: list[Live] = []
         self._tell = tell
         self._linger = linger
         self._threshold = threshold
@@ -422,15 +422,6 @@ class Tap:
                     run = self._hear(link, run, now)
                     self._handle(link, event, now)
         self._hear(link, run, now)
-        if self._joined:
-            self._tell_joined()
-
-    def _tell_joined(self) -> None:
-        """Tell of sessions that a connection joined, and of what it brought: a manifest tells both, or neither."""
-        for live in self._joined:
-            if self.sessions.get(live.session.key) is live:
-                self._put(live.summary())
-        self._joined.clear()
 
     def _meet(self, link: Link, wire: str | bytes) -> Dialect | None:
         """The dialect of a connection, by its first message that is of one."""
@@ -546,7 +537,7 @@ class Tap:
                 live.over = math.inf
             if live.mouth is not None:
                 live.mouth.back()
-            self._joined.append(live)
+            self.attend(live)
         if live.due < math.inf:
             self._catch_up(live, now)
         return live
@@ -577,6 +568,7 @@ class Tap:
             live = Live(Session.continued(key, dialect.timing, line, bot, zero, heard_at), dialect, now)
             live.began = zero
         self.sessions[key] = live
+        self._put(live.summary())
         return live
 
     def resume(self, before: Summary, touched: datetime) -> None:
@@ -601,7 +593,7 @@ class Tap:
             live.dirty = True
             if not live.links and live.session.key in self.sessions:
                 self._wait_for_bot(live, now, lost=lost)
-                self._put(live.summary())
+                self.attend(live)
 
     def _wait_for_bot(self, live: Live, now: float, *, lost: bool) -> None:
         """End the session when its bot stays away; one whose connection was lost tries to come back."""

@@ -140,7 +140,6 @@ class Recording:
         self._lock: int | None = None
         self._batches = 0
         self._news: object = None
-        self._connections = 0
         self._old_news = 0
         self._complained = False
 
@@ -168,19 +167,14 @@ class Recording:
             self._write_track(track, pieces)
         if part.lines:
             self._try(partial(self._append, part.lines))
-        if part.summary is not None and self._is_news(part.summary, audio=bool(part.tracks)):
+        if part.summary is not None and self._is_news(part.summary):
             self._try(self._write_manifest)
 
-    def _is_news(self, summary: Summary, *, audio: bool) -> bool:
-        """Whether the manifest has to say more than higher counts, or has not been written for long.
-
-        Another connection is news with the first audio after it: then it is known what hole there was before it.
-        """
-        if audio:
-            self._connections = summary.connections
+    def _is_news(self, summary: Summary) -> bool:
+        """Whether the manifest has to say more than higher counts, or has not been written for long."""
         news = (
             summary.bot,
-            self._connections,
+            summary.connections,
             summary.origin,
             [(track.track, track.names) for track in summary.tracks],
         )

@@ -90,12 +90,13 @@ class Roll:
     def write(self, items: Sequence[Item]) -> None:
         for item in items:
             if type(item) is Summary:
-                self._take(item)
+                self.take(item)
 
     def close(self) -> None:
         """Nothing is open."""
 
-    def _take(self, summary: Summary) -> None:
+    def take(self, summary: Summary) -> None:
+        """Keep how a session stands."""
         now = datetime.now(UTC)
         key = summary.session
         claim = self.claims.get(key)
@@ -311,6 +312,7 @@ async def member(url: str, tap: Tap, audience: Audience, tell: Tell) -> AsyncIte
     """Be a node while the block runs; the lane to what has to be told of the tap's sessions."""
     node = Node(url, tap, audience, tell)
     tap.elsewhere = node.line
+    tap.attend = lambda live: node.roll.take(live.summary())
     running = asyncio.create_task(node.run(), name="fleet")
     try:
         await wait_for(node.settled, START_SECONDS)
