@@ -66,7 +66,11 @@ async def test_warnings_from_before(place: Place) -> None:
 async def test_words(place: Place) -> None:
     """What Recall transcribes is shown, and made harmless."""
     listener = await place.listen()
+    async with connect(listener.url) as stranger:
+        await stranger.send("nothing that anybody reads")
+        await listener.event("warning")
     lines = await place.start("watch", "--output", "plain")
+    await lines.says("warning")
     data = await watching(place, "--levels")
     await data.event("levels")
     async with connect(listener.url) as bot:
