@@ -87,8 +87,10 @@ def write_channels(channels: Channels, rate: int, encoding: Encoding, target: Pa
     draft = draft_of(target)
     try:
         fd = os.open(draft, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(fd, "w+b") as file:
-            encode(channels, rate, encoding, file, found)
+        try:
+            encode(channels, rate, encoding, fd, found)
+        finally:
+            os.close(fd)
         draft.replace(target)
     finally:
         draft.unlink(missing_ok=True)
@@ -96,9 +98,17 @@ def write_channels(channels: Channels, rate: int, encoding: Encoding, target: Pa
 
 
 def encode(
-    channels: Channels, rate: int, encoding: Encoding, file: IO[bytes], found: Survey, compression: float | None = None
+    channels: Channels,
+    rate: int,
+    encoding: Encoding,
+    file: IO[bytes] | int,
+    found: Survey,
+    compression: float | None = None,
 ) -> None:
-    """Write the channels into an open file; errors as of `write_channels`."""
+    """Write the channels into an open file; errors as of `write_channels`.
+
+    A disk that refuses is told by libsndfile only of a descriptor: of other files, Python prints it to stderr.
+    """
     form = FORMS[encoding]
     if len(channels) > form.most_channels:
         raise UsageError(
@@ -109,7 +119,7 @@ def encode(
     container = "RF64" if beyond else form.container
     try:
         with soundfile.SoundFile(
-            file, "w", rate, len(channels), form.subtype, format=container, compression_level=compression
+            file, "w", rate, len(channels), form.subtype, format=container, compression_level=compression, closefd=False
         ) as out:
             for block in _blocks(channels, rate):
                 frames = _frames(block, found.gain)
