@@ -21,7 +21,7 @@ MAX_REQUEST = 8192
 """Bytes of a request."""
 PATIENCE_SECONDS = 5.0
 """That a client has to ask, and to take the answer."""
-MOST = 32
+MOST = 256
 """Clients at a time."""
 PLAIN = "text/plain; charset=utf-8"
 
