@@ -360,6 +360,11 @@ class Agent:
         self.over.set()
 
 
+def without_tool(call: ToolCall, session: str) -> Odd:
+    """An agent wants something of a tool, and there is none; said where `refuse` tells the agent."""
+    return Odd(f"the agent calls the tool {printable(call.name)}: nobody has it", session)
+
+
 def as_error(name: str, ending: Ending) -> AudiotapError:
     """An ending as the error of a command."""
     error = AudiotapError(f"{name}: {ending.message}", ending.hint)

@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from typing import Protocol
 
 import msgspec
 
@@ -20,7 +19,6 @@ from audiotap.agent_events import (
     SpeechFile,
     SpeechStarted,
     ToolCall,
-    Truncate,
     TurnDone,
 )
 from audiotap.audio import Chunk
@@ -29,9 +27,9 @@ from audiotap.dialogue import Dialogue
 from audiotap.errors import AudiotapError
 from audiotap.events import Fault, Heard, Speak
 from audiotap.hearing import UNANSWERED, Hearing, Notice
-from audiotap.net.agents.agent import Agent
+from audiotap.net.agents.agent import Agent, without_tool
 from audiotap.net.agents.clips import ClipVoice
-from audiotap.net.agents.voice import AgentVoice, Cut, Item
+from audiotap.net.agents.voice import AgentVoice, Cut, Item, Voice, sums, truncations
 from audiotap.net.rest.base import Access
 from audiotap.net.tap import Live, Tap
 from audiotap.net.tasks import first_of
@@ -58,22 +56,6 @@ class Bridging(msgspec.Struct, frozen=True):
     most: int = 10
     pause: float = PAUSE
     clips: Access | None = None
-
-
-class Voice(Protocol):
-    """What an agent speaks with."""
-
-    def push(self, speech: Speech) -> None: ...
-
-    def heed(self, event: AgentEvent) -> None: ...
-
-    def done(self) -> None: ...
-
-    def cut(self) -> list[Cut]: ...
-
-    def renew(self) -> None: ...
-
-    async def close(self) -> None: ...
 
 
 class Bridge:
@@ -194,7 +176,7 @@ class Attendant:
             case SpeechStarted():
                 self._cut()
             case ToolCall(ours=True):
-                self._tell(Odd(f"the agent calls the tool {printable(event.name)}: nobody has it", self._session))
+                self._tell(without_tool(event, self._session))
                 self._agent.refuse(event)
             case Fault():
                 self._tell(
@@ -273,12 +255,12 @@ class Attendant:
     def _tell_cut(self, cuts: Sequence[Cut]) -> None:
         for cut in cuts:
             self._dialogue.cut(cut.item, cut.heard)
-            if cut.item and cut.heard < cut.came:
-                self._agent.say(Truncate(cut.item, cut.heard))
-        heard, came = sum(cut.heard for cut in cuts), sum(cut.came for cut in cuts)
+        for truncation in truncations(cuts):
+            self._agent.say(truncation)
+        heard, dropped = sums(cuts)
         at = self._live.session.elapsed(self._loop.time()) or 0.0
-        self._tap.note(self._live, "agent.interrupted", {"heard": heard, "dropped": came - heard})
-        self._tell(AgentInterrupted(self._session, round(heard, 3), round(came - heard, 3), round(at, 3)))
+        self._tap.note(self._live, "agent.interrupted", {"heard": heard, "dropped": dropped})
+        self._tell(AgentInterrupted(self._session, round(heard, 3), round(dropped, 3), round(at, 3)))
 
     def _keep(self, event: AgentEvent) -> None:
         """Keep what was said as text."""

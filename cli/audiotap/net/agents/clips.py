@@ -6,10 +6,10 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 
-from audiotap.agent_events import AgentEvent, Replying, Speech, SpeechDone, SpeechStopped, Transcript, TurnDone
+from audiotap.agent_events import Speech
 from audiotap.audio import Chunk
 from audiotap.errors import AudiotapError
-from audiotap.net.agents.voice import MOST_SECONDS, Cut
+from audiotap.net.agents.voice import MOST_SECONDS, Cut, Voice
 from audiotap.net.rest.base import Access
 from audiotap.net.rest.recall import RecallRest, speech
 from audiotap.net.tasks import Worker, wait_for
@@ -33,13 +33,14 @@ class Clip:
             self.seconds += chunk.seconds
 
 
-class ClipVoice:
+class ClipVoice(Voice):
     """Has a bot play what an agent says, one answer after the other, each when all of it is there.
 
     Nobody tells when a clip was played: it counts as heard in real time from the answer to its request on.
     """
 
     def __init__(self, bot: str, access: Access, tell: Callable[[Report], None]) -> None:
+        super().__init__()
         self._bot = bot
         self._tell = tell
         self._loop = asyncio.get_running_loop()
@@ -49,7 +50,6 @@ class ClipVoice:
         self._waiting: deque[Clip] = deque()
         self._current: Clip | None = None
         self._some = asyncio.Event()
-        self._cut: set[str] = set()
         self._task = asyncio.create_task(self._run(), name="agent's clips")
 
     @property
@@ -66,14 +66,6 @@ class ClipVoice:
         if self._coming is None:
             self._coming = Clip(speech.item)
         self._coming.push(speech.chunk)
-
-    def heed(self, event: AgentEvent) -> None:
-        """Take another of its words: where an answer ends and, where no items are named, before which one begins."""
-        match event:
-            case SpeechDone() | TurnDone():
-                self.done()
-            case Replying() | SpeechStopped() | Transcript(role="user"):
-                self._cut.discard("")
 
     def done(self) -> None:
         """The answer is complete: have it played."""

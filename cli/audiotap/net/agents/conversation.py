@@ -22,7 +22,6 @@ from audiotap.agent_events import (
     SpeechStopped,
     ToolCall,
     Transcript,
-    Truncate,
     TurnDone,
     UserEvent,
     UtteranceEnd,
@@ -33,10 +32,10 @@ from audiotap.dialects.agents.base import Ending
 from audiotap.dialogue import Dialogue, Said
 from audiotap.endpointing import Boundary
 from audiotap.events import Fault
-from audiotap.net.agents.agent import Agent, Hears
+from audiotap.net.agents.agent import Agent, Hears, without_tool
 from audiotap.net.agents.microphone import Microphone
 from audiotap.net.agents.tape import Tape
-from audiotap.net.agents.voice import AgentVoice
+from audiotap.net.agents.voice import AgentVoice, sums, truncations
 from audiotap.net.mouth import Mouth
 from audiotap.net.tasks import first_of, wait_for
 from audiotap.pacing import Block
@@ -267,7 +266,7 @@ class Conversation:
             case SpeechStarted():
                 self.cut()
             case ToolCall(ours=True):
-                self._tell(Odd(f"the agent calls the tool {printable(event.name)}: nobody has it", self._session))
+                self._tell(without_tool(event, self._session))
                 self._agent.refuse(event)
             case Concluded():
                 self.concluded = True
@@ -292,13 +291,12 @@ class Conversation:
         if self._mouth is not None:
             self._mouth.stop()
         self._record(cut=True)
-        heard = sum(cut.heard for cut in cuts)
         for cut in cuts:
             self.dialogue.cut(cut.item, cut.heard)
-            if cut.item and cut.heard < cut.came:
-                self.say(Truncate(cut.item, cut.heard))
+        for truncation in truncations(cuts):
+            self.say(truncation)
         self.turns.interrupted(self._tape.seconds)
-        dropped = sum(cut.came for cut in cuts) - heard
+        heard, dropped = sums(cuts)
         self._tell(AgentInterrupted(self._session, round(heard, 3), round(dropped, 3), round(self._tape.seconds, 3)))
 
     def _keep(self, data: bytes) -> None:

@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import suppress
 
 import msgspec
 
-from audiotap.agent_events import AgentEvent, Replying, Speech, SpeechDone, SpeechStopped, Transcript, TurnDone
+from audiotap.agent_events import (
+    AgentEvent,
+    Replying,
+    Speech,
+    SpeechDone,
+    SpeechStopped,
+    Transcript,
+    Truncate,
+    TurnDone,
+)
 from audiotap.audio import Chunk
 from audiotap.errors import NobodyError
 from audiotap.net.mouth import Mouth, Utterance
@@ -64,19 +74,70 @@ class Item:
             await self._more.wait()
 
 
-class AgentVoice:
+def truncations(cuts: Sequence[Cut]) -> list[Truncate]:
+    """What an agent has to be told of items that were interrupted: it may know no more of them than was heard."""
+    return [Truncate(cut.item, cut.heard) for cut in cuts if cut.item and cut.heard < cut.came]
+
+
+def sums(cuts: Sequence[Cut]) -> tuple[float, float]:
+    """Seconds of interrupted items that were heard, and that were not."""
+    heard = sum(cut.heard for cut in cuts)
+    return heard, sum(cut.came for cut in cuts) - heard
+
+
+class Voice(ABC):
+    """What an agent speaks with. What still comes of an item that was cut is known by its name in `_cut`."""
+
+    def __init__(self) -> None:
+        self._cut: set[str] = set()
+
+    @property
+    @abstractmethod
+    def speaking(self) -> bool:
+        """Whether anything is left to be heard."""
+
+    @abstractmethod
+    def push(self, speech: Speech) -> None:
+        """Take what the agent says. What still comes of what was cut is dropped."""
+
+    def heed(self, event: AgentEvent) -> None:
+        """Take another of its words: where an answer ends and, where no items are named, before which one begins."""
+        match event:
+            case SpeechDone() | TurnDone():
+                self.done()
+            case Replying() | SpeechStopped() | Transcript(role="user"):
+                self._cut.discard("")
+
+    @abstractmethod
+    def done(self) -> None:
+        """The agent has said all of what it was saying."""
+
+    @abstractmethod
+    def renew(self) -> None:
+        """Nothing more comes of what was said, and its names mean nothing any more: the agent has a new connection."""
+
+    @abstractmethod
+    def cut(self) -> list[Cut]:
+        """Be silent at once: what was not heard in full, in order."""
+
+    @abstractmethod
+    async def close(self) -> None:
+        """Be gone."""
+
+
+class AgentVoice(Voice):
     """Plays what an agent says through a mouth. All methods belong to the event loop's thread.
 
     `finished` is told of each item when it had time to be heard, or was stopped by somebody else; not when it was cut.
     """
 
     def __init__(self, mouth: Mouth, finished: Callable[[Item], None] = lambda _: None) -> None:
+        super().__init__()
         self.dropped = 0.0
         self._mouth = mouth
         self._finished = finished
         self._items: dict[Item, asyncio.Task[None]] = {}
         self._ending: set[asyncio.Task[None]] = set()
-        self._cut: set[str] = set()
 
     @property
     def speaking(self) -> bool:
@@ -96,14 +157,6 @@ class AgentVoice:
             item = Item(speech.item)
             self._items[item] = asyncio.create_task(self._play(item), name="agent's voice")
         item.push(speech.chunk)
-
-    def heed(self, event: AgentEvent) -> None:
-        """Take another of its words: where an answer ends and, where no items are named, before which one begins."""
-        match event:
-            case SpeechDone() | TurnDone():
-                self.done()
-            case Replying() | SpeechStopped() | Transcript(role="user"):
-                self._cut.discard("")
 
     def done(self) -> None:
         """The agent has said all of what it was saying."""
