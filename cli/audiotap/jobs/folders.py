@@ -1,10 +1,12 @@
-"""Which recorded sessions a path means."""
+"""Which recorded sessions a path means, and how what is made of them may end."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from audiotap.errors import UsageError
+from audiotap.errors import InterruptedRunError, MachineError, UsageError
 from audiotap.jobs.output import talk
 from audiotap.recorded.folder import Recorded, recorded
 from audiotap.recovery import folders
@@ -29,3 +31,14 @@ def newest(path: Path) -> Recorded:
     if folder != path:
         talk(f"{printable(folder.name)}, the newest of {counted(len(found), 'session')} in {printable(str(path))}")
     return recorded(folder)
+
+
+@contextmanager
+def whole_or_nothing() -> Iterator[None]:
+    """While a file is written out of a session: what a disk or the user ends is told with what to type."""
+    try:
+        yield
+    except OSError as error:
+        raise MachineError(f"cannot write {error.filename or ''}: {error.strerror or error}", "choose --out") from error
+    except KeyboardInterrupt as error:
+        raise InterruptedRunError("interrupted; nothing was written", "run it again") from error

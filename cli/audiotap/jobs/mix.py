@@ -9,9 +9,9 @@ import msgspec
 
 from audiotap.audio import decibels
 from audiotap.channels import FORMS, Channels, Encoding, fitting_rate, write_channels
-from audiotap.errors import Exit, InterruptedRunError, MachineError, UsageError
+from audiotap.errors import Exit, UsageError
 from audiotap.events import MIXED, SPOKEN
-from audiotap.jobs.folders import newest
+from audiotap.jobs.folders import newest, whole_or_nothing
 from audiotap.jobs.output import emit, talk
 from audiotap.jobs.report import refuse_own
 from audiotap.recorded.folder import Recorded, RecordedTrack
@@ -41,12 +41,8 @@ class Mixed(msgspec.Struct, frozen=True):
 
 def mix(path: Path, layout: Layout, encoding: Encoding, out: Path | None, *, json: bool) -> Exit:
     """Write one file of a session's tracks. UsageError where there is no session, or nothing of that layout in it."""
-    try:
+    with whole_or_nothing():
         mixed = _mix(newest(path), layout, encoding, out)
-    except OSError as error:
-        raise MachineError(f"cannot write {error.filename or ''}: {error.strerror or error}", "choose --out") from error
-    except KeyboardInterrupt as error:
-        raise InterruptedRunError("interrupted; nothing was written", "run it again") from error
     if json:
         emit(mixed)
         return Exit.OK

@@ -11,9 +11,9 @@ from urllib.parse import quote_from_bytes
 import msgspec
 
 from audiotap.channels import encode, fitting_rate, survey
-from audiotap.errors import AudioFileError, Exit, InterruptedRunError, MachineError, UsageError
+from audiotap.errors import AudioFileError, Exit, UsageError
 from audiotap.files import write_atomically
-from audiotap.jobs.folders import newest
+from audiotap.jobs.folders import newest, whole_or_nothing
 from audiotap.jobs.output import emit, talk
 from audiotap.recorded.folder import Recorded, RecordedTrack
 from audiotap.recorded.labels import audacity, rttm, vtt
@@ -46,15 +46,11 @@ class Written(msgspec.Struct, frozen=True):
 
 def report(path: Path, wants: Wants, *, json: bool) -> Exit:
     """Write a session's page and its lists. UsageError where there is no session or no transcript that is wanted."""
-    try:
+    with whole_or_nothing():
         session = newest(path)
         if wants.vtt and not session.lines:
             raise UsageError(f"{session.folder} holds no transcript", "leave --vtt out")
         written = _report(session, wants)
-    except OSError as error:
-        raise MachineError(f"cannot write {error.filename or ''}: {error.strerror or error}", "choose --out") from error
-    except KeyboardInterrupt as error:
-        raise InterruptedRunError("interrupted; nothing was written", "run it again") from error
     if json:
         emit(written)
     else:
