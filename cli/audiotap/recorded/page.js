@@ -16,7 +16,7 @@
   }));
   const lines = all("aside li").map((item) => ({ item, at: time(item.querySelector("a").hash) }));
   const STEPS = [0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 28800, 86400];
-  const APART = 72, DRIFT = 0.06, MEND_EVERY = 500;
+  const APART = 72, NEAR = 0.02, FAR = 0.5, MOST = 0.25, MEND_EVERY = 500;
   let at = 0, playing = false, speed = 1, zoom = 1, before = 0;
 
   function begins(wave) {
@@ -58,9 +58,8 @@
         audio.currentTime = at;
         audio.playbackRate = speed;
         audio.play().catch(() => {});
-      } else if (row !== lead && Math.abs(audio.currentTime - at) > DRIFT && now - row.mended > MEND_EVERY) {
-        audio.currentTime = at;
-        row.mended = now;
+      } else {
+        approach(row, row === lead ? 0 : audio.currentTime - at, now);
       }
     }
   }
@@ -87,6 +86,16 @@
     } else {
       for (const row of rows) row.audio?.pause();
     }
+  }
+
+  // A seek takes a moment, in which the others go on: small distances are closed by playing a little faster or slower.
+  function approach(row, ahead, now) {
+    if (Math.abs(ahead) > FAR && now - row.mended > MEND_EVERY) {
+      row.audio.currentTime = at;
+      row.mended = now;
+    }
+    const rate = Math.abs(ahead) > NEAR ? speed * (1 - Math.max(-MOST, Math.min(MOST, 2 * ahead))) : speed;
+    if (row.audio.playbackRate !== rate) row.audio.playbackRate = rate;
   }
 
   function seek(to) {
