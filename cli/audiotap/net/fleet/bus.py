@@ -18,7 +18,7 @@ from audiotap.text import without_path
 
 try:
     from nats.aio.client import Client
-    from nats.errors import Error
+    from nats.errors import Error, StaleConnectionError
     from nats.js.api import KeyValueConfig
     from nats.js.errors import APIError, BucketNotFoundError
     from nats.js.kv import KeyValue
@@ -67,13 +67,23 @@ def shown(url: str) -> str:
 
 
 class Troubles:
-    """The last thing that NATS complained of."""
+    """The last thing that NATS complained of; without any, the last thing that went wrong on the way to it.
+
+    A server that refuses us hangs up at once, and now and then its word is lost with the connection.
+    """
 
     def __init__(self) -> None:
-        self.last = ""
+        self._said = self._met = ""
+
+    @property
+    def last(self) -> str:
+        return self._said or self._met
 
     async def note(self, error: Exception) -> None:
-        self.last = reason(error)
+        if isinstance(error, OSError | StaleConnectionError):
+            self._met = reason(error)
+        else:
+            self._said = reason(error)
 
 
 def reason(error: BaseException) -> str:
