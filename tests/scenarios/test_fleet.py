@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import signal
 import sys
@@ -23,6 +22,7 @@ from tests.scenarios.harness import (
     write,
 )
 from tests.scenarios.nats_server import NatsServer, needs_nats
+from tests.scenarios.test_drain import LONG, drains
 from websockets.asyncio.client import ClientConnection, connect
 
 pytestmark = needs_nats
@@ -161,41 +161,27 @@ async def test_a_session_ends(place: Place, nats: NatsServer) -> None:
     assert_same(recording.samples("mixed"), SOUND[3 * RATE :])
 
 
-async def test_twenty_bots_lose_their_node(place: Place, nats: NatsServer) -> None:
-    """Killed with twenty bots: all are back on the other node, can be controlled, and lie where they belong."""
-    bots = [f"bot_{n:02}" for n in range(20)]
-    one, two = await place.node(nats.url, "one"), await place.node(nats.url, "two")
-
-    async def first_half(session: str) -> None:
-        async with connect(one.url) as bot:
-            await say(bot, 0, 2, session)
-            await bot.wait_closed()
-
-    async def second_half(session: str) -> None:
-        async with connect(two.url) as bot:
-            await say(bot, 3, 5, session)
-            await heard.wait()
-
-    heard = asyncio.Event()
-    async with asyncio.TaskGroup() as calls:
-        for session in bots:
-            calls.create_task(first_half(session))
-        for session in bots:
-            await one.event("track.started", session=session)
-        await one.stop(signal.SIGKILL)
-    async with asyncio.TaskGroup() as calls:
-        for session in bots:
-            calls.create_task(second_half(session))
-        for session in bots:
-            await two.event("track.started", session=session)
-        paused = [await place.run("pause", 0, "--bot", bot, "--fleet", nats.url, "--wait", 10) for bot in bots[::7]]
-        status = await place.run("status", "--fleet", nats.url, "--json")
-        heard.set()
+async def test_a_node_drains(place: Place, nats: NatsServer) -> None:
+    """It keeps its bot, which can be controlled, until a second signal; then the bot goes on elsewhere, on its line."""
+    one, two = await place.node(nats.url, "one", *LONG), await place.node(nats.url, "two")
+    async with connect(one.url) as bot:
+        await say(bot, 0, 1)
+        await one.event("track.started")
+        await drains(one)
+        paused = await place.run("pause", 0, "--bot", "bot_1", "--fleet", nats.url, "--json")
+        await say(bot, 1, 2)
+        one.process.send_signal(signal.SIGTERM)
+        await bot.wait_closed()
+        closed = bot.close_code
+    async with connect(two.url) as bot:
+        await say(bot, 3, 5)
+        back = await place.run("pause", 0, "--bot", "bot_1", "--fleet", nats.url, "--wait", 10)
+    ended = await one.ended()
     await two.stop()
-    assert [run.status for run in paused] == [0, 0, 0]
-    assert [sorted(s["session"] for s in node["sessions"]) for node in status.json] == [bots]
-    for session in bots:
-        assert_same((await two.finished(session)).samples("mixed"), only(3, 5))
+    assert (paused.json["told"], closed, back.status) == (True, 1012, 0)
+    assert ended.status == 0
+    assert_same((await one.finished("bot_1")).samples("mixed"), only(0, 2))
+    assert_same((await two.finished("bot_1")).samples("mixed"), only(3, 5))
 
 
 async def test_the_node_dies_while_it_is_spoken_to(place: Place, nats: NatsServer) -> None:

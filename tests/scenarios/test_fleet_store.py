@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-import asyncio
 import signal
 from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.scenarios.harness import RATE, Place, Samples, attendee, chunks, ramp, read
+from tests.scenarios.harness import RATE, Place, Samples, assert_same, attendee, chunks, ramp, read
 from tests.scenarios.nats_server import NatsServer, needs_nats
 from tests.scenarios.store import Bucket, bucket_at, s3
-from websockets.asyncio.client import connect
+from websockets.asyncio.client import ClientConnection, connect
 
 pytestmark = needs_nats
-SOUND = ramp(8)
-BOTS = [f"bot_{n}" for n in range(6)]
+LEFT, BACK, END = 4.0, 5.0, 7.0
+"""Seconds of the call at which the node is killed, its bots are back, and they leave."""
+SOUND = ramp(END)
+BOTS = [f"bot_{n:02}" for n in range(20)]
 SEGMENT = 1
 """Seconds."""
-LEFT, BACK = 4.0, 5.0
-"""Seconds of the call at which the node is killed, and at which its bots are back."""
 
 
 @pytest.fixture(scope="module")
@@ -35,34 +35,44 @@ async def bucket(server: tuple[str, int]) -> AsyncIterator[Bucket]:
         yield bucket
 
 
-async def say(url: str, bot: str, begin: float, end: float) -> None:
-    """A stretch of a bot's call, over a connection of its own."""
-    async with connect(url) as connection:
-        for n, piece in enumerate(chunks(SOUND), 1):
-            if begin < n / 10 <= end + 1e-9:
-                await connection.send(attendee(piece, n / 10, bot=bot))
-        await (await connection.ping())
+async def say(connection: ClientConnection, bot: str, begin: float, end: float) -> None:
+    """A stretch of a bot's call."""
+    for n, piece in enumerate(chunks(SOUND), 1):
+        if begin < n / 10 <= end + 1e-9:
+            await connection.send(attendee(piece, n / 10, bot=bot))
+    await (await connection.ping())
 
 
 async def test_a_node_and_its_disk_are_lost(place: Place, nats: NatsServer, bucket: Bucket) -> None:
-    """Six bots, two nodes: what was a segment old is in the store, and what follows is at its place behind it."""
+    """Twenty bots are back at the other one and can be controlled; all but a segment is in the store, at its place."""
     options = ("--upload", bucket.url, "--segment", SEGMENT)
     one = await place.node(nats.url, "one", *options, environment=bucket.environment)
     two = await place.node(nats.url, "two", *options, environment=bucket.environment)
-    await asyncio.gather(*(say(one.url, bot, 0, LEFT) for bot in BOTS))
-    await bucket.has(lambda: all(uploaded(bucket, bot) >= LEFT - SEGMENT for bot in BOTS), "the segments")
-    await one.stop(signal.SIGKILL)
-    await asyncio.gather(*(say(two.url, bot, BACK, 8.0) for bot in BOTS))
-    assert (await place.run("pause", 0, "--bot", BOTS[4], "--fleet", nats.url, "--wait", 20)).status == 0
+    async with AsyncExitStack() as calls:
+        for bot in BOTS:
+            await say(await calls.enter_async_context(connect(one.url)), bot, 0, LEFT)
+        await bucket.has(lambda: all(uploaded(bucket, bot) >= LEFT - SEGMENT for bot in BOTS), "the segments")
+        await one.stop(signal.SIGKILL)
+    async with AsyncExitStack() as calls:
+        for bot in BOTS:
+            await say(await calls.enter_async_context(connect(two.url)), bot, BACK, END)
+        paused = [await place.run("pause", 0, "--bot", b, "--fleet", nats.url, "--wait", 10) for b in BOTS[::7]]
+        status = await place.run("status", "--fleet", nats.url, "--json")
     await two.stop()
+    assert [run.status for run in paused] == [0, 0, 0]
+    assert [sorted(s["session"] for s in node["sessions"]) for node in status.json] == [BOTS]
 
-    for bot in BOTS[::3]:
+    kept, back = round((LEFT - SEGMENT) * RATE), round(BACK * RATE)
+    after = SOUND.copy()
+    after[:back] = 0
+    for bot in BOTS:
+        assert_same((await two.finished(bot)).samples("mixed"), after)
+    for bot in BOTS[::7]:
         heard = await assembled(place, bucket, bot)
-        kept = round((LEFT - SEGMENT) * RATE)
-        assert np.array_equal(heard[:kept], SOUND[:kept])
-        lost = heard[kept : round(BACK * RATE)]
-        assert not np.any(lost[lost != 0] - SOUND[kept : round(BACK * RATE)][lost != 0])
-        assert np.array_equal(heard[round(BACK * RATE) :], SOUND[round(BACK * RATE) :])
+        assert_same(heard[:kept], SOUND[:kept])
+        lost = heard[kept:back]
+        assert not np.any(lost[lost != 0] - SOUND[kept:back][lost != 0])
+        assert_same(heard[back:], SOUND[back:])
 
 
 def uploaded(bucket: Bucket, bot: str) -> float:

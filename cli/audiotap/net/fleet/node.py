@@ -164,7 +164,10 @@ class Node:
                     await self._serve(client)
             except NobodyError as error:
                 self._complain(error.message)
-                self.settled.set()
+            except bus.ERRORS as error:
+                self._complain(self._does_not_answer(error))
+                await asyncio.sleep(AGAIN_SECONDS)
+            self.settled.set()
 
     async def _serve(self, client: Client) -> None:
         self._client, self._air = client, Air(client)
@@ -204,7 +207,7 @@ class Node:
                     await nodes.delete(token(self.name))
         except bus.ERRORS as error:
             self._buckets = None
-            self._complain(f"the fleet at {bus.shown(self._url)} does not answer: {bus.reason(error)}")
+            self._complain(self._does_not_answer(error))
         else:
             if self._complained:
                 self._complained = False
@@ -217,14 +220,18 @@ class Node:
             return
         for value in (await bus.values(sessions)).values():
             self._note(value)
-        self._directory.forget(datetime.now(UTC))
         self._listed = True
 
+    def _does_not_answer(self, error: BaseException) -> str:
+        return f"the fleet at {bus.shown(self._url)} does not answer: {bus.reason(error)}"
+
     async def _beat(self, nodes: KeyValue) -> None:
+        """Say that this node lives; now and then is also the time to forget what nobody asks for any more."""
         now = asyncio.get_running_loop().time()
         if now - self._beat_at >= BEAT_SECONDS / 2:
             await nodes.put(token(self.name), self.name.encode())
             self._beat_at = now
+            self._directory.forget(datetime.now(UTC))
 
     async def _write_down(self, sessions: KeyValue) -> None:
         due = [claim for claim in self.roll.claims.values() if claim.due]
