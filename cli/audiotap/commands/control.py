@@ -78,9 +78,9 @@ def speak(
 
         recall_speech.speak(file, raw, target(bot, port, wait), _recall(), json=json)
         return
-    from audiotap.jobs import control
+    from audiotap.jobs import speak
 
-    control.speak(file, raw, target(bot, port, wait, fleet=fleet), json=json)
+    speak.speak(file, raw, target(bot, port, wait, fleet=fleet), json=json)
 
 
 def pause(

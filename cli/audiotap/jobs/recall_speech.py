@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from audiotap.errors import NobodyError, UsageError
 from audiotap.jobs.bots import unless_interrupted
-from audiotap.jobs.control import source
 from audiotap.jobs.output import emit, talk
 from audiotap.jobs.running import run
+from audiotap.jobs.speak import source
 from audiotap.net.control.remote import Target, bots_heard
 from audiotap.net.rest.base import Access
 from audiotap.net.rest.recall import RecallRest, speech
