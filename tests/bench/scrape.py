@@ -16,7 +16,7 @@ from audiotap.events import MIXED, Heard
 from audiotap.net.fleet.metrics.counting import Counting
 from audiotap.net.fleet.metrics.figures import Figures
 from audiotap.net.fleet.metrics.prometheus import exposition
-from audiotap.net.tap import Live
+from audiotap.net.live import Live
 from audiotap.session import Placed, Session
 
 ROUNDS = 50

@@ -18,8 +18,9 @@ from websockets.http11 import Request
 from audiotap.audio import Chunk
 from audiotap.capture import VERSION, Capture, Hello, Moment, lines
 from audiotap.events import UNASKED
+from audiotap.net.live import Link
 from audiotap.net.rerecording import CapturedClock, Deaf, StraightLane, rerecord
-from audiotap.net.tap import Link, Tap
+from audiotap.net.tap import Tap
 from audiotap.reports import Report
 from audiotap.sinks.recording import Policy, Recorder
 

@@ -26,8 +26,9 @@ from audiotap.net.agents.simulator import simulating
 from audiotap.net.agents.simulator.performance import Part
 from audiotap.net.control.remote import Target, attached
 from audiotap.net.listener import Config, Listener, listening
+from audiotap.net.live import Live
 from audiotap.net.sim.simulator import Outcome, Script, SimulatedBot, Voice
-from audiotap.net.tap import Live, Tell
+from audiotap.net.tap import Tell
 from audiotap.net.tasks import first_of
 from audiotap.reading import read_all, read_audio
 from audiotap.reports import Report, SessionFinished

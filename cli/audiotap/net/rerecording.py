@@ -18,8 +18,9 @@ from audiotap.audio import Chunk
 from audiotap.capture import Capture, CaptureError, Ended, Hello, Left, Moment, Named, Noted, Opened, Spoke, Took
 from audiotap.events import Asked
 from audiotap.net.door.limits import Limits
+from audiotap.net.live import Link, Live
 from audiotap.net.port import Carried
-from audiotap.net.tap import Link, Live, Tap, Tell
+from audiotap.net.tap import Tap, Tell
 from audiotap.session import Placed
 from audiotap.sinks.base import Item
 from audiotap.sinks.recording import Policy, Recorder

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import math
-import socket
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Protocol
 
@@ -15,31 +14,31 @@ from websockets.http11 import Request
 from audiotap.audio import Chunk, rms
 from audiotap.capture import Ended, Left, Moment, Named, Noted, Opened, Spoke, Took, told_asked, told_headers, told_path
 from audiotap.dialects import REGISTER, recognise
-from audiotap.dialects.base import Dialect, Side, participant_track
-from audiotap.errors import UnspokenError, UsageError, WireError
+from audiotap.dialects.base import Dialect, participant_track
+from audiotap.errors import UsageError, WireError
 from audiotap.events import (
     MIXED,
-    SPOKEN,
-    Asked,
     Event,
     Heard,
     Mark,
     Occurred,
     Pause,
-    SessionStatus,
     Speak,
     Status,
     Stop,
-    TrackStatus,
     Unknown,
 )
 from audiotap.net.choice import choose
+from audiotap.net.clock import Clock
+from audiotap.net.complaints import Complaints
 from audiotap.net.door.limits import Limits
 from audiotap.net.door.tally import Tally, complaint
 from audiotap.net.handover import Handed, Handover
 from audiotap.net.lanes import Lane
+from audiotap.net.live import ElsewhereError, Link, Live, Speaker
 from audiotap.net.mouth import Mouth
-from audiotap.net.port import Carried, Peer
+from audiotap.net.oddities import Oddities
+from audiotap.net.port import Peer
 from audiotap.pacing import Block, spread_leads
 from audiotap.reports import Odd, Report
 from audiotap.session import Logged, Placed, Session, SessionKey, Summary, TimeLine
@@ -55,193 +54,11 @@ QUIET_SECONDS = 10.0
 SLACK = 0.001
 """Seconds by which an event loop rounds when something is due."""
 DEFAULT_SPEAKING_RATE = 16000
-MAX_KINDS = 100
-"""Kinds of unknown messages that are counted apart."""
-MAX_KIND = 80
-OTHER_KINDS = "others"
-OUR_TRACKS = frozenset({MIXED, SPOKEN})
-"""Tracks that are no participant's."""
 DRAINED = "its connection ended while the listener drained"
 TOO_MANY_SESSIONS = "a session is not recorded: there are as many as --max-sessions allows"
 TOO_MANY_OF_ONE = "a session is not recorded: its connection has as many as --max-per-connection allows"
 
 Tell = Callable[[Report], None]
-
-
-class Timer(Protocol):
-    """Something that will be done later."""
-
-    def cancel(self) -> None: ...
-
-
-class Clock(Protocol):
-    """The time, and what is to be done in its course: an event loop, or a captured clock."""
-
-    def time(self) -> float: ...
-
-    def call_later(self, delay: float, callback: Callable[..., object], /, *args: Any) -> Timer: ...
-
-
-class Speaker(Protocol):
-    """A connection, as the tap uses it: a `Peer`, or what stands for one that was captured."""
-
-    asked: Asked
-    """How it was asked for."""
-
-    async def send(self, wire: str | bytes) -> bool:
-        """Say a message. False when the connection is over."""
-
-    def let_go(self, untaken: Sequence[str | bytes]) -> tuple[socket.socket, Carried]:
-        """Leave the connection to another process, with messages that nobody took."""
-
-
-class ElsewhereError(Exception):
-    """A message names a session that another worker records."""
-
-    def __init__(self, key: SessionKey) -> None:
-        super().__init__(key)
-        self.key = key
-
-
-class Oddities:
-    """What came that is no audio, counted: malformed messages, and unknown ones by kind."""
-
-    def __init__(self) -> None:
-        self.malformed = 0
-        self.unknown: dict[str, int] = {}
-        self.told_malformed = False
-
-    def count(self, kind: str, number: int = 1) -> bool:
-        """Count unknown messages; whether their kind is new. Kinds are the network's, so their number is limited."""
-        if kind not in self.unknown and len(self.unknown) >= MAX_KINDS:
-            kind = OTHER_KINDS
-        new = kind not in self.unknown
-        self.unknown[kind] = self.unknown.get(kind, 0) + number
-        return new
-
-    def add(self, other: Oddities) -> None:
-        """Take over what was counted elsewhere."""
-        self.malformed += other.malformed
-        for kind, number in other.unknown.items():
-            self.count(kind, number)
-
-
-class Link:
-    """One bot's connection: its socket, its dialect once that is known, and the sessions it told of.
-
-    `number` counts connections, so that the newer of two is known. `early` are oddities that came before any session
-    was known; the first session gets them.
-    """
-
-    def __init__(self, tap: Tap, peer: Speaker, number: int) -> None:
-        self._tap = tap
-        self._peer = peer
-        self.number = number
-        self.asked = peer.asked
-        self.dialect: Dialect | None = None
-        self.sessions: list[Live] = []
-        self.early = Oddities()
-        self.told_strange = False
-
-    @property
-    def provider(self) -> str:
-        """Whose bot it is; empty while that is not known."""
-        return self.dialect.name if self.dialect is not None else ""
-
-    def take(self, wires: Sequence[str | bytes]) -> None:
-        """Messages came."""
-        try:
-            self._tap.take(self, wires)
-        except ElsewhereError as error:
-            self._tap.hand_over(self, wires, error.key)
-
-    def leave(self, *, lost: bool) -> None:
-        """The connection is over."""
-        self._tap.leave(self, lost=lost)
-
-    def let_go(self, untaken: Sequence[str | bytes]) -> tuple[socket.socket, Handed]:
-        """Leave the connection to another worker, with messages that were not taken here."""
-        sock, carried = self._peer.let_go(untaken)
-        return sock, Handed(self.provider, carried, self.early.malformed, self.early.unknown, self.asked)
-
-    def go_on(self, handed: Handed) -> None:
-        """Be what another worker's link was."""
-        self.asked = handed.asked
-        self.dialect = REGISTER[handed.provider](Side.OURS, handed.asked)
-        self.early.malformed, self.early.unknown = handed.malformed, handed.unknown
-
-    async def send(self, event: Event) -> bool:
-        """Say an event; False when the connection is gone, or is none for that."""
-        if self.dialect is None:
-            return False
-        try:
-            wires = self.dialect.encode(event)
-        except UnspokenError:
-            return False
-        for wire in wires:
-            if not await self._peer.send(wire):
-                return False
-        return True
-
-
-class Live:
-    """A session while it is live: its time line, its connections, and its mouth once somebody spoke.
-
-    `bringers` are the connections that bring the tracks. Times are on our own clock: `due` is when what waits for its
-    place is to be looked at, and `over` when it ends because its bot stayed away for `linger` seconds.
-    """
-
-    def __init__(self, session: Session, dialect: type[Dialect], now: float) -> None:
-        self.session = session
-        self.dialect = dialect
-        self.began = self.heard_at = now
-        self.told_quiet = False
-        self.links: list[Link] = []
-        self.bringers: dict[str, Link] = {}
-        self.oddities = Oddities()
-        self.mouth: Mouth | None = None
-        self.marks = 0
-        self.due = self.over = math.inf
-        self.linger = 0.0
-        self.lingering: Timer | None = None
-        self.waiting: Timer | None = None
-        self.dirty = False
-
-    def summary(self, ended: datetime | None = None, reason: str = "") -> Summary:
-        """How it stands."""
-        told = self.oddities
-        return self.session.summary(len(self.links), told.malformed, dict(told.unknown), ended, reason)
-
-    def end(self, now: float, reason: str) -> Summary:
-        """How it stands at its end, whose time is the start's and what has passed since: clocks on walls are set."""
-        return self.summary(self.session.started + timedelta(seconds=now - self.began), reason)
-
-    def takes(self, track: str, link: Link) -> bool:
-        """Whether another connection may bring a track: of two that do at the same time, the newer one."""
-        bringer = self.bringers.get(track)
-        if bringer is not None:
-            if bringer in self.links and bringer.number > link.number:
-                return False
-            self.session.rejoin(track)
-        self.bringers[track] = link
-        return True
-
-    @property
-    def speaks(self) -> bool:
-        """Whether it can be spoken to right now."""
-        return Speak in self.dialect.knows and bool(self.links)
-
-    @property
-    def rates(self) -> tuple[int, ...]:
-        """Rates at which it can be spoken to; a connection may know better than the dialect."""
-        dialect = self.links[-1].dialect if self.links else None
-        return self.dialect.rates if dialect is None else dialect.rates
-
-    @property
-    def nameless(self) -> frozenset[str]:
-        """Tracks of participants whose names are not known."""
-        tracks = self.session.tracks
-        return frozenset(track for track in tracks if track not in OUR_TRACKS and not tracks[track].names)
 
 
 class Guest(Protocol):
@@ -282,6 +99,7 @@ class Tap:
         self.refused: dict[str, int] = {}
         self.limits = limits or Limits()
         self._refusals = Tally(tell, complaint)
+        self._complaints = Complaints(tell)
         self.lossy = False
         self.recorded = False
         self.news = asyncio.Event()
@@ -427,7 +245,7 @@ class Tap:
         """The dialect of a connection, by its first message that is of one."""
         link.dialect = recognise(wire, asked=link.asked)
         if link.dialect is None:
-            self._strange(link)
+            self._complaints.strange(link)
         return link.dialect
 
     def _hear(self, link: Link, run: list[Heard], now: float) -> list[Heard]:
@@ -444,7 +262,7 @@ class Tap:
         self._put_placed(live, live.session.place(run, now))
         track = live.session.tracks[heard.track]
         if track.notices:
-            self._report_notices(live, heard.track)
+            self._complaints.noticed(live, heard.track)
         if track.waits and live.due == math.inf:
             live.due = now + PATIENCE
             self._wake_later(live, now)
@@ -457,7 +275,7 @@ class Tap:
     def _handle(self, link: Link, event: Event | WireError, now: float) -> None:
         match event:
             case WireError():
-                self._malformed(link, str(event))
+                self._complaints.malformed(link, str(event))
             case Occurred():
                 live = self._join(link, event.session, event.bot, now)
                 for logged in live.session.log(event) if live is not None else ():
@@ -470,6 +288,12 @@ class Tap:
                 self._unknown(link, kind, event.session)
             case _:
                 self._unknown(link, type(event).__name__, None)
+
+    def _unknown(self, link: Link, kind: str, session: str | None) -> None:
+        live = self.sessions.get((link.provider, session)) if session is not None else None
+        if session is None and link.sessions:
+            live = link.sessions[0]
+        self._complaints.unknown(link, live, kind, session)
 
     def _catch_up(self, live: Live, now: float) -> None:
         """Give what waited long enough for those before it its place, as of when that was due."""
@@ -634,7 +458,7 @@ class Tap:
             link.sessions.remove(live)
         self._put_placed(live, live.session.finish())
         for track in live.session.tracks:
-            self._report_notices(live, track)
+            self._complaints.noticed(live, track)
         for logged in live.session.early():
             self._put(logged)
         summary = live.end(now, reason)
@@ -684,70 +508,16 @@ class Tap:
             live.session.name(participant_track(participant), name)
         live.dirty = True
 
-    # What is odd
-
-    def _strange(self, link: Link) -> None:
-        link.early.malformed += 1
-        if not link.told_strange:
-            link.told_strange = True
-            self._tell(Odd("a message that is of no provider known here; ignored, until one is"))
-
-    def _malformed(self, link: Link, reason: str) -> None:
-        """Count a malformed message where its session is known, else for the connection's first one."""
-        for oddities in [live.oddities for live in link.sessions] or [link.early]:
-            oddities.malformed += 1
-            if not oddities.told_malformed:
-                oddities.told_malformed = True
-                session = link.sessions[0].session.key[1] if link.sessions else None
-                self._tell(Odd(f"malformed message, ignored and counted: {reason}", session))
-        for live in link.sessions:
-            live.dirty = True
-
-    def _unknown(self, link: Link, kind: str, session: str | None) -> None:
-        """Count a message that holds nothing to record, and name its kind once."""
-        live = self.sessions.get((link.provider, session)) if session is not None else None
-        if session is None and link.sessions:
-            live = link.sessions[0]
-        oddities = live.oddities if live is not None else link.early
-        if live is not None:
-            live.dirty = True
-        if oddities.count(kind[:MAX_KIND]):
-            self._tell(Odd(f"{kind[:MAX_KIND]}: nothing to record in it; counted", session))
-
     def _takes(self, live: Live, track: str, link: Link, chunks: int) -> bool:
         """Whether so many chunks of a track may come over a connection that did not bring it before."""
         tracks = live.session.tracks
         if track not in tracks and len(tracks) >= self.limits.tracks:
-            self._refuse_track(live, track, chunks)
+            self._complaints.too_many_tracks(live, track, chunks, self.limits.tracks)
             return False
         if not live.takes(track, link):
-            self._supersede(live, track, chunks)
+            self._complaints.superseded(live, track, chunks)
             return False
         return True
-
-    def _refuse_track(self, live: Live, track: str, chunks: int) -> None:
-        """Leave out chunks of a track that is one too many."""
-        first = not live.session.refused
-        live.session.refused += chunks
-        live.dirty = True
-        if first:
-            most = f"{self.limits.tracks} tracks (--max-tracks)"
-            self._tell(Odd(f"this session has {most}; further ones are not recorded", live.session.key[1], track))
-
-    def _supersede(self, live: Live, track: str, chunks: int) -> None:
-        """Leave out chunks of a connection whose track a newer connection brings."""
-        counts = live.session.tracks[track].counts
-        first = not counts.superseded
-        counts.superseded += chunks
-        live.dirty = True
-        if first:
-            self._tell(Odd("two connections bring this track; the newer one is recorded", live.session.key[1], track))
-
-    def _report_notices(self, live: Live, track: str) -> None:
-        notices = live.session.tracks[track].notices
-        for notice in notices:
-            self._tell(Odd(notice, live.session.key[1], track))
-        notices.clear()
 
     # Towards the bots
 
@@ -802,7 +572,7 @@ class Tap:
 
     def status(self) -> Status:
         """How everything stands."""
-        sessions = tuple(_status(live) for live in self.sessions.values())
+        sessions = tuple(live.status() for live in self.sessions.values())
         return Status(self.url, sessions, self.address, self.refused)
 
     async def _speak(self, live: Live, chunk: Chunk) -> bool:
@@ -846,18 +616,3 @@ def _decoded(dialect: Dialect, wire: str | bytes) -> Sequence[Event | WireError]
         return dialect.decode(wire)
     except WireError as error:
         return (error,)
-
-
-def _status(live: Live) -> SessionStatus:
-    provider, session = live.session.key
-    tracks = tuple(TrackStatus(track.track, track.name, track.seconds, track.rate) for track in live.summary().tracks)
-    return SessionStatus(
-        provider,
-        session,
-        live.session.bot,
-        len(live.links),
-        live.session.head,
-        live.mouth.queued if live.mouth is not None else 0.0,
-        live.speaks,
-        tracks,
-    )

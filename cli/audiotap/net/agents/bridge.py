@@ -30,8 +30,9 @@ from audiotap.hearing import UNANSWERED, Hearing, Notice
 from audiotap.net.agents.agent import Agent, without_tool
 from audiotap.net.agents.clips import ClipVoice
 from audiotap.net.agents.voice import AgentVoice, Cut, Item, Voice, sums, truncations
+from audiotap.net.live import Live
 from audiotap.net.rest.base import Access
-from audiotap.net.tap import Live, Tap
+from audiotap.net.tap import Tap
 from audiotap.net.tasks import first_of
 from audiotap.pacing import LEAD
 from audiotap.reports import AgentInterrupted, AgentReady, Failed, Odd, Report, SaidAloud

@@ -14,7 +14,8 @@ from audiotap.errors import NobodyError
 from audiotap.events import Sound, Tailing
 from audiotap.net.control.sockets import Talk, say
 from audiotap.net.lanes import DirectLane
-from audiotap.net.tap import Live, Tap
+from audiotap.net.live import Live
+from audiotap.net.tap import Tap
 from audiotap.net.tasks import first_of
 from audiotap.session import Placed, SessionKey, Summary
 from audiotap.sinks.base import Item

@@ -30,8 +30,9 @@ from audiotap.events import (
 from audiotap.net.control.audience import Audience
 from audiotap.net.control.live import air
 from audiotap.net.control.sockets import Talk, say
+from audiotap.net.live import Live
 from audiotap.net.mouth import Utterance
-from audiotap.net.tap import Live, Tap
+from audiotap.net.tap import Tap
 from audiotap.net.tasks import first_of
 
 PROGRESS_SECONDS = 0.25

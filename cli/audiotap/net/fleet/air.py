@@ -15,7 +15,8 @@ from audiotap.net.control.live import listening_to, track_of
 from audiotap.net.control.sockets import Talk, say
 from audiotap.net.fleet.bus import ERRORS
 from audiotap.net.fleet.registry import live_subject
-from audiotap.net.tap import Live, Tap
+from audiotap.net.live import Live
+from audiotap.net.tap import Tap
 from audiotap.net.tasks import first_of
 from audiotap.session import Placed, SessionKey
 

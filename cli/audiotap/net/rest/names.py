@@ -9,9 +9,10 @@ import asyncio
 import math
 import re
 
+from audiotap.net.live import Live
 from audiotap.net.rest.attendee import AttendeeRest
 from audiotap.net.rest.base import Access, RestError
-from audiotap.net.tap import Live, Tap, Tell
+from audiotap.net.tap import Tap, Tell
 from audiotap.net.tasks import wait_for
 from audiotap.reports import Odd
 
