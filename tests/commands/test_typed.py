@@ -3,58 +3,25 @@
 from __future__ import annotations
 
 import re
-import shlex
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 import typer
 from _pytest.mark.structures import ParameterSet
+from tests.typed import FENCE, PAGES, invocations, typed
 from typer._click.core import Command, Context
 
 from audiotap.commands.app import app
 
-ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", *sorted(ROOT.joinpath("docs").rglob("*.md"))]
-FENCE = re.compile(r"^( *)```(?:sh|bash|console)?\n(.*?)^\1```", re.MULTILINE | re.DOTALL)
 INLINE = re.compile(r"`(audiotap [a-z][^`]*)`")
-ENDS = {"|", "||", "&&", ";", "&", ">", ">>", "<", "2>"}
-"""Words behind which something else begins."""
-BEFORE = ENDS | {"-t", "$"}
-"""Words before which a command is over, or which run one (ssh -t)."""
-OF_CLI = {"test"}
-"""What `python3 cli` does by itself."""
 GROUPS = typer.main.get_command(app)
-
-
-SYNTAX = re.compile(r"\[OPTIONS\]|\b(PROVIDER|VENDOR|NAME)\b")
-"""What tells how a command is typed, and is not typed so."""
-
-
-def typed(page: Path) -> Iterator[list[str]]:
-    """The arguments of each `audiotap` in a page's blocks."""
-    for _, block in FENCE.findall(page.read_text("utf-8")):
-        for line in block.replace("\\\n", " ").splitlines():
-            if re.search(r"(^|\s)(audiotap|python3 cli) ", line) and not SYNTAX.search(line):
-                yield from invocations(line)
 
 
 def mentioned(page: Path) -> Iterator[list[str]]:
     """The arguments of each `audiotap …` between backquotes, maybe not all that it wants."""
     for told in INLINE.findall(" ".join(FENCE.sub("", page.read_text("utf-8")).split())):
         yield from invocations(told)
-
-
-def invocations(line: str) -> Iterator[list[str]]:
-    """The arguments of each `audiotap` in a line."""
-    words = shlex.split(line.replace("python3 cli ", "audiotap "), comments=True)
-    for at, word in enumerate(words):
-        begins = at == 0 or words[at - 1] in BEFORE or "=" in words[at - 1]
-        if word == "audiotap" and begins and at + 1 < len(words):
-            rest = words[at + 1 :]
-            end = next((n for n, one in enumerate(rest) if one in ENDS), len(rest))
-            if rest[0] not in OF_CLI:
-                yield rest[:end]
 
 
 def found(arguments: list[str]) -> tuple[Command, list[str], Context | None]:

@@ -60,8 +60,12 @@ class Outside:
         self._behind: asyncio.Future[int | None] = asyncio.get_running_loop().create_future()
 
     @property
+    def host(self) -> str:
+        return f"localhost:{self.port}"
+
+    @property
     def url(self) -> str:
-        return f"wss://localhost:{self.port}/"
+        return f"wss://{self.host}/"
 
     @property
     def address(self) -> str:

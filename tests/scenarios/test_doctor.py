@@ -97,6 +97,16 @@ async def test_listener_with_a_tunnel_is_known(place: Place, world: Outside) -> 
     assert listener.warnings() == []
 
 
+async def test_url_that_the_listener_was_told(place: Place, world: Outside) -> None:
+    """What `listen --public-url` takes is what doctor takes: the secret of the listener's address is not asked for."""
+    listener = await place.listen("--public-url", world.url)
+    world.lead_to(listener.port)
+    url = ("--port", listener.port, "--public-url", world.url)
+    status, found = await examined(place, *url, environment=world.environment)
+    assert found["round trip"]["verdict"] == "ok"
+    assert status == 0
+
+
 async def test_lines_for_people(place: Place, world: Outside, port: int) -> None:
     """A mark and a word begin each line, and whatever is to be typed ends it."""
     world.lead_to(port)

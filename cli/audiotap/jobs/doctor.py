@@ -100,10 +100,11 @@ async def _examined(subject: Subject, show: Callable[[Finding], None]) -> list[F
 
 
 async def _addressed(subject: Subject) -> Subject:
-    """With the public URL of the listener that runs, where none was given."""
+    """With the address of the listener that runs, where it is the public URL that was given, or none was."""
     running = await statuses(subject.control, subject.port)
-    known = next((status.address for _, status in running if status.url.startswith("wss:")), "")
-    return msgspec.structs.replace(subject, public_url=subject.public_url or known)
+    known = next((status.address for _, status in running if status.address.startswith("wss:")), "")
+    ours = known.startswith(f"{subject.public_url.rstrip('/')}/") if subject.public_url else True
+    return msgspec.structs.replace(subject, public_url=known) if known and ours else subject
 
 
 async def _examine(subject: Subject) -> AsyncIterator[Finding]:

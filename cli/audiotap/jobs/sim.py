@@ -23,7 +23,6 @@ FIRST_ID = 100
 def bot(script: Script, *, json: bool) -> Exit:
     """Run a bot to its end, or until a signal. UsageError for a bad URL, NobodyError when nobody ever answered."""
     check_url(script.url)
-    talk(f"{script.provider} bot {script.id}: {len(script.voices)} participant(s), dialling {without_path(script.url)}")
     outcome = run(_run(script))
     if json:
         emit(outcome)
@@ -86,7 +85,9 @@ def retry(provider: str, delay: float | None) -> Retry | None:
 
 
 async def _run(script: Script) -> Outcome:
-    return await SimulatedBot(script, talk).run(Signals().asked)
+    signals = Signals()
+    talk(f"{script.provider} bot {script.id}: {len(script.voices)} participant(s), dialling {without_path(script.url)}")
+    return await SimulatedBot(script, talk).run(signals.asked)
 
 
 def _mute(text: str) -> tuple[str, tuple[float, float]]:
