@@ -30,7 +30,7 @@ class Recall:
         server.expect_request(OUTPUT).respond_with_handler(self._answer)
 
     async def asked(self) -> tuple[str, Samples]:
-        """The next request: its method, and what is to be played."""
+        """The next request, once it is answered: its method, and what is to be played."""
         async with asyncio.timeout(DEADLINE):
             method, body = await self._asked.get()
         if not body:
@@ -40,8 +40,10 @@ class Recall:
         return method, np.asarray(sound, np.int16)
 
     def _answer(self, request: Request) -> Response:
-        self._loop.call_soon_threadsafe(self._asked.put_nowait, (request.method, request.get_data()))
-        return Response("{}", self.status, content_type="application/json")
+        asked = request.method, request.get_data()
+        response = Response("{}", self.status, content_type="application/json")
+        response.call_on_close(lambda: self._loop.call_soon_threadsafe(self._asked.put_nowait, asked))
+        return response
 
 
 @pytest.fixture
