@@ -15,11 +15,10 @@ from rich.console import Console
 from audiotap.audio import Chunk
 from audiotap.jobs.screen import Screen
 from audiotap.session import Placed
-from audiotap.sinks.meter import Meter
+from audiotap.sinks.meter import FRAMES_PER_SECOND, Meter
 
 TRACKS = 200
 SECONDS = 10
-FRAMES_PER_SECOND = 12
 RATE = 16_000
 BLOCK = 320
 """Samples of a chunk: 20 ms, so that a screen takes four or five of each track at a time."""

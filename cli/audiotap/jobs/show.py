@@ -14,10 +14,9 @@ from audiotap.jobs.screen import Measured, Screen
 from audiotap.net.tasks import wait_for
 from audiotap.reports import Failed, Odd, Report
 from audiotap.sinks.base import Sink
-from audiotap.sinks.meter import Meter
+from audiotap.sinks.meter import FRAMES_PER_SECOND, Meter
 
 T = TypeVar("T")
-FRAMES_PER_SECOND = 12
 
 
 class Shown:

@@ -13,10 +13,9 @@ from audiotap.jobs.mode import Output
 from audiotap.jobs.output import talk, write
 from audiotap.jobs.running import Signals, run
 from audiotap.jobs.show import Shown, show
-from audiotap.net.control.audience import Levels
 from audiotap.net.control.remote import Target, watching
 from audiotap.net.tasks import first_of
-from audiotap.sinks.meter import MeterSession
+from audiotap.sinks.meter import Levels, MeterSession
 
 DETACH = "Ctrl-C to detach"
 

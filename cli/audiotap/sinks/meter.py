@@ -16,6 +16,8 @@ from audiotap.session import Placed, SessionKey, Summary
 from audiotap.sinks.base import Item
 from audiotap.track import TrackSummary
 
+FRAMES_PER_SECOND = 12
+"""How often whoever shows a meter looks at it."""
 FLOOR = -60.0
 """Where a bar begins, in dBFS; it ends at 0."""
 INTEGRATION = 0.3
@@ -60,6 +62,12 @@ class MeterSession(msgspec.Struct, frozen=True):
     connections: int
     malformed: int
     tracks: tuple[MeterRow, ...]
+
+
+class Levels(msgspec.Struct, frozen=True, tag="levels", tag_field="event"):
+    """What a meter shows, newest session first."""
+
+    sessions: tuple[MeterSession, ...]
 
 
 class Ballistics:

@@ -21,9 +21,8 @@ from audiotap.net.tasks import wait_for
 from audiotap.reports import Failed, Odd, Report, SaidAloud
 from audiotap.session import Logged
 from audiotap.sinks.base import Item
-from audiotap.sinks.meter import Meter, MeterSession
+from audiotap.sinks.meter import FRAMES_PER_SECOND, Levels, Meter, MeterSession
 
-PER_SECOND = 12
 REMEMBERED = 20
 """Warnings and errors that a new watcher is told of."""
 LAST_SECONDS = 1.0
@@ -32,12 +31,6 @@ MOST_UNREAD = 1000
 """Reports that wait for a watcher who doesn't read."""
 TRANSCRIPT = "transcript.data"
 """What Recall calls a transcript's words (docs.recall.ai, "Real-Time Transcription")."""
-
-
-class Levels(msgspec.Struct, frozen=True, tag="levels", tag_field="event"):
-    """What the listener's meter shows, newest session first."""
-
-    sessions: tuple[MeterSession, ...]
 
 
 Shown = Report | Levels
@@ -135,7 +128,7 @@ async def show(
     with suppress(ConnectionClosed):
         last = False
         while not last:
-            last = await wait_for(over, 1 / PER_SECOND)
+            last = await wait_for(over, 1 / FRAMES_PER_SECOND)
             for shown in (*reports(), Levels(tuple(measure(loop.time())))):
                 await connection.send(_ENCODER.encode(shown).decode())
 

@@ -18,7 +18,7 @@ from audiotap.net.fleet.metrics.figures import Figures
 from audiotap.net.listener import Config
 from audiotap.net.ownership import Share
 from audiotap.reports import Report
-from audiotap.sinks.meter import MeterSession
+from audiotap.sinks.meter import Levels
 
 T = TypeVar("T")
 MOST_UNSENT = 1024 * 1024
@@ -72,12 +72,6 @@ class Refused(msgspec.Struct, frozen=True, tag="worker.refused", tag_field="even
     """Somebody was not let in; the word of a `Refusal`."""
 
     kind: str
-
-
-class Levels(msgspec.Struct, frozen=True, tag="worker.levels", tag_field="event"):
-    """What the worker's meter shows."""
-
-    sessions: tuple[MeterSession, ...]
 
 
 class Broken(msgspec.Struct, frozen=True, tag="worker.broken", tag_field="event"):

@@ -38,7 +38,6 @@ from audiotap.net.workers.channel import (
     Drained,
     Ended,
     Finish,
-    Levels,
     Order,
     Refused,
     Settle,
@@ -49,6 +48,7 @@ from audiotap.net.workers.channel import (
 from audiotap.net.workers.levels import Board
 from audiotap.net.workers.relay import Relay
 from audiotap.reports import Listening, Metrics, Odd, Reachable, Report, SessionStarted
+from audiotap.sinks.meter import Levels
 
 MODULE = "audiotap.jobs.worker"
 """What a worker's process runs."""

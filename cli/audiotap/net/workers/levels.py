@@ -6,15 +6,13 @@ import asyncio
 from collections.abc import Callable, Sequence
 
 from audiotap.session import SessionKey
-from audiotap.sinks.meter import Meter, MeterSession
-
-PER_SECOND = 12
+from audiotap.sinks.meter import FRAMES_PER_SECOND, Meter, MeterSession
 
 
 async def keep_measuring(meter: Meter, tell: Callable[[list[MeterSession]], None]) -> None:
     """Tell what a meter shows, at the pace of a screen. Never returns."""
     while True:
-        await asyncio.sleep(1 / PER_SECOND)
+        await asyncio.sleep(1 / FRAMES_PER_SECOND)
         tell(meter.measure(asyncio.get_running_loop().time()))
 
 

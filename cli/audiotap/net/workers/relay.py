@@ -20,11 +20,12 @@ from audiotap.dialects import native
 from audiotap.errors import AudiotapError, NobodyError, WireError
 from audiotap.events import Ask, Attach, Fault, Status, Watch
 from audiotap.net.choice import choose
-from audiotap.net.control.audience import Levels, Unread, decoded, show
+from audiotap.net.control.audience import Unread, decoded, show
 from audiotap.net.control.sockets import dial_control, say
 from audiotap.net.ownership import owner
 from audiotap.net.tasks import first_of
 from audiotap.net.workers.levels import Board
+from audiotap.sinks.meter import Levels
 
 AGAIN_SECONDS = 0.2
 """After which a worker that is gone is asked again."""

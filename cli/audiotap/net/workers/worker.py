@@ -20,14 +20,13 @@ from audiotap.net.workers.channel import (
     Drained,
     Ended,
     Finish,
-    Levels,
     Refused,
     Settle,
     Settled,
     Setup,
 )
 from audiotap.net.workers.levels import keep_measuring
-from audiotap.sinks.meter import Meter
+from audiotap.sinks.meter import Levels, Meter
 
 
 async def work(sock: socket.socket) -> None:
