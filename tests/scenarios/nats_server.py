@@ -10,11 +10,15 @@ from asyncio.subprocess import DEVNULL, PIPE
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from nats.aio.client import Client
 from nats.aio.msg import Msg
-from tests.scenarios.harness import Running
+from tests.scenarios.harness import DEADLINE, Running
+
+from audiotap.net.fleet import bus
+from audiotap.net.fleet.registry import decode
 
 SERVER = shutil.which("nats-server", path="/usr/sbin:/usr/bin:/usr/local/bin:/opt/homebrew/bin")
 needs_nats = pytest.mark.skipif(SERVER is None, reason="nats-server is not installed; .ci/run installs Debian's")
@@ -67,6 +71,17 @@ class NatsServer:
             await client.subscribe(subject, cb=hear)
             await client.flush()
             yield said
+
+    async def knows(self, *bots: str) -> None:
+        """Return when it is written down that these bots are connected."""
+        async with self.client() as client:
+            watcher: Any = await (await bus.sessions(client)).watchall()
+            missing = set(bots)
+            while missing:
+                written = await watcher.updates(DEADLINE)
+                if written is not None and (entry := decode(written.value)).connected:
+                    missing.discard(entry.session)
+            await watcher.stop()
 
     @asynccontextmanager
     async def client(self) -> AsyncIterator[Client]:

@@ -56,6 +56,7 @@ async def test_a_bot_is_spoken_to_from_anywhere(place: Place, nats: NatsServer) 
     async with connect(one.url) as first, connect(two.url) as second:
         await say(first, 0, 6, "bot_one")
         await say(second, 0, 6, "bot_two")
+        await nats.knows("bot_one", "bot_two")
         spoken = await place.run("speak", hello, "--bot", "bot_two", "--fleet", nats.url, "--json")
         paused = await place.run("pause", 100, "--bot", "bot_one", "--fleet", nats.url, "--json")
         stopped = await place.run("stop", "--bot", "bot_t", "--fleet", nats.url, "--json")
@@ -76,6 +77,7 @@ async def test_nobody_holds_the_bot(place: Place, nats: NatsServer) -> None:
     async with connect(one.url) as first, connect(one.url) as second:
         await say(first, 0, 1, "bot_one")
         await say(second, 0, 1, "bot_two")
+        await nats.knows("bot_one", "bot_two")
         nobody = await place.run("speak", write(place.folder / "a.wav", ramp(1)), "--bot", "x", "--fleet", nats.url)
         several = await place.run("stop", "--fleet", nats.url)
     await one.stop()
@@ -167,6 +169,7 @@ async def test_a_node_drains(place: Place, nats: NatsServer) -> None:
     async with connect(one.url) as bot:
         await say(bot, 0, 1)
         await one.event("track.started")
+        await nats.knows("bot_1")
         await drains(one)
         paused = await place.run("pause", 0, "--bot", "bot_1", "--fleet", nats.url, "--json")
         await say(bot, 1, 2)
@@ -189,6 +192,7 @@ async def test_the_node_dies_while_it_is_spoken_to(place: Place, nats: NatsServe
     one = await place.node(nats.url, "one")
     async with connect(one.url) as bot:
         await say(bot, 0, 1)
+        await nats.knows("bot_1")
         long = write(place.folder / "long.wav", ramp(60))
         speaking = await place.start("speak", long, "--fleet", nats.url)
         await bot.recv()
@@ -203,6 +207,7 @@ async def test_the_speaker_dies(place: Place, nats: NatsServer) -> None:
     one = await place.node(nats.url, "one")
     async with connect(one.url) as bot:
         await say(bot, 0, 1)
+        await nats.knows("bot_1")
         speaking = await place.start("speak", write(place.folder / "long.wav", ramp(60)), "--fleet", nats.url)
         await bot.recv()
         await speaking.stop(signal.SIGKILL)
@@ -215,6 +220,7 @@ async def test_two_listen_and_nobody_does(place: Place, nats: NatsServer) -> Non
     one = await place.node(nats.url, "one")
     async with nats.overheard("audiotap.live.>") as published, connect(one.url) as bot:
         await say(bot, 0, 1)
+        await nats.knows("bot_1")
         before = len(published)
         tails = [await place.start("tail", "bot_1", "--fleet", nats.url) for _ in range(2)]
         for tail in tails:
@@ -241,6 +247,7 @@ async def test_a_slow_listener_loses_its_own(place: Place, nats: NatsServer) -> 
     async with connect(one.url, compression=None) as bot:
         await bot.send(attendee(sound[:RATE], 1.0))
         await one.event("track.started")
+        await nats.knows("bot_1")
         slow = await place.start("tail", "--fleet", nats.url, stdout=writing)
         quick = await place.start("tail", "--fleet", nats.url)
         os.close(writing)
@@ -264,6 +271,7 @@ async def test_a_listener_goes_with_its_bot(place: Place, nats: NatsServer) -> N
     two = await place.node(nats.url, "two", "--linger", "0.1")
     async with connect(one.url) as bot:
         await say(bot, 0, 1)
+        await nats.knows("bot_1")
         tail = await place.start("tail", "--track", "mixed", "--fleet", nats.url)
         await tail.says("listening")
         await say(bot, 1, 3)
@@ -287,6 +295,8 @@ async def test_a_participant_of_a_recall_bot_is_heard(place: Place, nats: NatsSe
     async with connect(one.url) as bot:
         await bot.send(recall(SOUND[:RATE], 0.0, {"id": 7, "name": "Ana Gómez"}))
         await one.event("track.started")
+        if fleet:
+            await nats.knows("rec")
         nobody = await place.run("tail", "--track", "Bo", *where)
         tail = await place.start("tail", "--track", "Ana Gómez", *where)
         await tail.says("listening to 7 of rec")
@@ -304,6 +314,7 @@ async def test_ids_are_whatever_a_network_says(place: Place, nats: NatsServer, s
     one, two = await place.node(nats.url, "one"), await place.node(nats.url, "two")
     async with connect(one.url) as bot:
         await say(bot, 0, 1, session)
+        await nats.knows(session)
         paused = await place.run("pause", 0, "--bot", session, "--fleet", nats.url, "--json")
         tail = await place.start("tail", session, "--fleet", nats.url)
         await tail.says("listening")
@@ -322,6 +333,7 @@ async def test_speech_comes_in_pieces(place: Place, nats: NatsServer) -> None:
     one = await place.node(nats.url, "one")
     async with connect(one.url) as bot, nats.overheard(">") as said:
         await say(bot, 0, 1)
+        await nats.knows("bot_1")
         await place.run("pause", 30_000, "--fleet", nats.url)
         long = write(place.folder / "long.wav", ramp(120, 48000), 48000)
         speaking = await place.start("speak", long, "--fleet", nats.url)
@@ -339,6 +351,7 @@ async def test_workers_are_nodes(place: Place, nats: NatsServer) -> None:
     async with connect(one.url) as bot, connect(one.url) as other:
         await say(bot, 0, 1, "bot_one")
         await say(other, 0, 1, "bot_two")
+        await nats.knows("bot_one", "bot_two")
         status = await place.run("status", "--fleet", nats.url, "--json")
         paused = [await place.run("pause", 0, "--bot", b, "--fleet", nats.url) for b in ("bot_one", "bot_two")]
         tail = await place.start("tail", "bot_two", "--fleet", nats.url)
@@ -388,7 +401,7 @@ async def test_a_password_is_nobodys_business(place: Place, tmp_path: Path) -> N
         async with connect(one.url) as bot, connect(refused.url) as other:
             await say(bot, 0, 1)
             await say(other, 0, 1)
-            paused = await place.run("pause", 0, "--fleet", right)
+            paused = await place.run("pause", 0, "--fleet", right, "--wait", 10)
             wrongly = await place.run("pause", 0, "--fleet", wrong)
         ended = [await one.stop(), await refused.stop(), paused, wrongly]
     finally:

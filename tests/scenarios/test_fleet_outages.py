@@ -25,7 +25,7 @@ async def test_nats_is_away_for_a_while(place: Place, nats: NatsServer) -> None:
     one = await place.node(nats.url, "one")
     async with calling(one.url) as call:
         await call.lasts(0.5)
-        tail = await place.start("tail", "--fleet", nats.url)
+        tail = await place.start("tail", "--fleet", nats.url, "--wait", 10)
         await tail.says("listening")
         await nats.kill()
         away = await one.event("warning")
@@ -62,6 +62,7 @@ async def test_nats_goes_away_in_the_middle_of_speech(place: Place, nats: NatsSe
     async with connect(one.url) as bot:
         await bot.send(attendee(ramp(1), 1.0))
         await one.event("track.started")
+        await nats.knows("bot_1")
         speaking = await place.start("speak", write(place.folder / "a.wav", ramp(60)), "--fleet", nats.url)
         await bot.recv()
         await nats.kill()

@@ -17,6 +17,7 @@ from contextlib import asynccontextmanager
 from functools import partial
 from itertools import islice
 from pathlib import Path, PurePath
+from threading import Lock
 
 import msgspec
 
@@ -86,6 +87,7 @@ class Uploader:
         self._told: StoreError | None = None
         self._sessions: dict[str, Session] = {}
         self._done: set[str] = set()
+        self._finding = Lock()
         self._marked = False
         self._workers = [Worker(f"audiotap: upload {n + 1}") for n in range(THREADS)]
 
@@ -185,16 +187,17 @@ class Uploader:
                 self._tell(Odd(f"{trouble.message}; {later}"))
 
     def _find(self) -> list[Session]:
-        """The sessions on the disk that are not done."""
-        for name, session in list(self._sessions.items()):
-            if session.done or session.gone:
-                session.close()
-                del self._sessions[name]
-                if session.done:
-                    self._done.add(name)
-        for name in self._names() - self._sessions.keys() - self._done:
-            self._open(name)
-        return [self._sessions[name] for name in sorted(self._sessions)]
+        """The sessions on the disk that are not done; the end looks for them too, whatever a thread is doing."""
+        with self._finding:
+            for name, session in list(self._sessions.items()):
+                if session.done or session.gone:
+                    session.close()
+                    del self._sessions[name]
+                    if session.done:
+                        self._done.add(name)
+            for name in self._names() - self._sessions.keys() - self._done:
+                self._open(name)
+            return [self._sessions[name] for name in sorted(self._sessions)]
 
     def _names(self) -> set[str]:
         try:
@@ -228,7 +231,7 @@ class Session:
         self._store = store
         self._segment = segment
         self._manifest: Manifest | None = None
-        self._read_at = 0
+        self._document = b""
         self._introduced: set[tuple[str, str]] | None = None
         self.more = False
         self._complained = False
@@ -287,10 +290,9 @@ class Session:
         self._complained = False
 
     def _read(self) -> Manifest:
-        path = self._folder / NAME
-        written = path.stat().st_mtime_ns
-        if self._manifest is None or written != self._read_at:
-            self._manifest, self._read_at = Manifest.parse(path.read_bytes()), written
+        document = (self._folder / NAME).read_bytes()
+        if self._manifest is None or document != self._document:
+            self._manifest, self._document = Manifest.parse(document), document
         return self._manifest
 
     def _introduce(self, manifest: Manifest) -> None:
