@@ -128,16 +128,21 @@ def _conversation(
         case AgentReady():
             return [f"{printable(report.session)}: {report.provider} is ready at {printable(report.url)}"]
         case SaidAloud():
-            return [f"{clock(report.at)} {printable(report.role)}: {printable(report.text)}"]
+            return [f"{_moment(report)} {printable(report.role)}: {printable(report.text)}"]
         case AgentInterrupted():
             lost = f"{report.dropped:.1f} s of it dropped"
-            return [f"{clock(report.at)} interrupted after {report.heard:.1f} s of the answer, {lost}"]
+            return [f"{_moment(report)} interrupted after {report.heard:.1f} s of the answer, {lost}"]
         case TurnMeasured():
             return [_turn(report)]
         case ConversationFinished():
             missing = f", {counted(report.missing, 'answer')} missing" if report.missing else ""
             told = f"{report.seconds:.1f} s, {counted(report.turns, 'turn')}{missing} ({printable(report.reason)})"
             return [f"conversation with {report.provider}: {told}: {printable(report.path or 'not written')}"]
+
+
+def _moment(report: SaidAloud | AgentInterrupted) -> str:
+    """In which session, and when on its time line."""
+    return f"{printable(report.session)}: {clock(report.at)}"
 
 
 def _hook(report: HookStarted | HookSaid | HookFinished) -> str:
