@@ -9,6 +9,8 @@ from tests.scenarios.talk import PROMPT, Talk, question, rate, talked, user
 
 from audiotap.actors import ACTORS
 
+A_FEW_BLOCKS = 0.06
+"""Seconds by which a busy machine may be late with what it hears."""
 every_vendor = pytest.mark.parametrize("vendor", ACTORS)
 
 
@@ -22,7 +24,7 @@ async def test_a_greeting(place: Place, vendor: str) -> None:
     assert told.ended.status == 0
     assert greeting["source"] == "greeting"
     assert greeting["status"] == "completed"
-    assert greeting["first_sound"] + 0.5 <= turn["said_from"] + 0.01
+    assert greeting["first_sound"] + 0.5 <= turn["said_from"] + A_FEW_BLOCKS
     assert told.said[0] == ("agent", "Welcome.")
     assert len(told.samples("agent")[told.samples("agent") != 0]) == 2 * 0.5 * rate(vendor)
 

@@ -182,9 +182,10 @@ async def test_a_full_disk(place: Place) -> None:
 async def test_a_kill(place: Place) -> None:
     """What was said until then is valid; `check` gives it an end, and a listener beside it is not disturbed."""
     agent = await talk.agent(place, "deepgram")
-    talking = await user(place, "deepgram", agent.url, write(place.folder / "long.wav", tone(30)))
+    long = write(place.folder / "long.wav", tone(30))
+    talking = await user(place, "deepgram", agent.url, question(place, "deepgram"), long)
     folder = (await talking.event("session.started"))["path"]
-    await talking.event("track.started", track="user")
+    await talking.event("turn")
     await talking.stop(signal.SIGKILL)
     listener = await place.listen()
     await listener.stop()

@@ -397,7 +397,7 @@ async def test_nothing_was_recorded(place: Place, number: signal.Signals, status
     assert ended.err == ""
     assert len(listener.told("listening")) == 1
     assert list(place.out.iterdir()) == []
-    assert not any(map(is_there, members))
+    gone(members)
     assert sockets(place) == []
 
 
