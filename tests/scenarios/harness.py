@@ -22,7 +22,7 @@ import numpy as np
 import pytest
 import soundfile
 from numpy.typing import NDArray
-from websockets.asyncio.client import connect
+from websockets.asyncio.client import ClientConnection, connect
 
 import audiotap
 
@@ -284,6 +284,11 @@ class Recording:
     def samples(self, track: str) -> Samples:
         return read(self.file(track))
 
+    @property
+    def events(self) -> list[dict[str, Any]]:
+        """The event log, line by line."""
+        return [json.loads(line) for line in (self.folder / "events.jsonl").read_text("utf-8").splitlines()]
+
     def assert_holds(self, summary: dict[str, Any]) -> None:
         """Every sample that a simulated bot sent is here, at the place it was sent for, and nothing else."""
         sent = [track for track in summary["sent"] if track["first"] is not None]
@@ -377,6 +382,14 @@ def chunks(samples: Samples, seconds: float = 0.1) -> list[Samples]:
     """Cut evenly."""
     size = round(seconds * RATE)
     return [samples[start : start + size] for start in range(0, len(samples), size)]
+
+
+async def stretch(sound: Samples, bot: ClientConnection, begin: float, end: float, session: str = "bot_1") -> None:
+    """A stretch of an Attendee bot's call, in seconds, which the listener has taken when this returns."""
+    for n, piece in enumerate(chunks(sound), 1):
+        if begin < n / 10 <= end + 1e-9:
+            await bot.send(attendee(piece, n / 10, bot=session))
+    await (await bot.ping())
 
 
 async def call(url: str, *wires: str | bytes) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 import numpy as np
 import pytest
 from tests.scenarios.harness import Arg, Place, assert_same, sounding
@@ -46,7 +44,7 @@ async def test_an_interruption(place: Place, provider: str, rate: int, pause: fl
     assert len(bridge.told("interrupted")) == 1
     told = [one["seconds"] for one in agent.told("truncated")]
     assert told == ([] if provider in WITHOUT_MEMORY else [pytest.approx(interrupted["heard"], abs=0.001)])
-    log = [json.loads(line) for line in (recording.folder / "events.jsonl").read_text("utf-8").splitlines()]
+    log = recording.events
     assert [line["data"]["heard"] for line in log if line["event"] == "agent.interrupted"] == [
         pytest.approx(interrupted["heard"], abs=0.001)
     ]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 import numpy as np
 import pytest
 import soxr
@@ -34,7 +32,7 @@ async def test_an_echo(place: Place, provider: str, rate: int, options: tuple[Ar
     assert_same(bot.spoken, question)
     assert_same(recording.samples("mixed"), bot.said)
     assert_same(sounding(recording.samples("spoken")), question)
-    lines = [json.loads(line) for line in (recording.folder / "events.jsonl").read_text("utf-8").splitlines()]
+    lines = recording.events
     said = [(line["data"]["role"], line["data"]["text"]) for line in lines if line["event"] == "agent.transcript"]
     assert said == [("user", "a question"), ("agent", "an answer")]
     assert bridge.told("interrupted") == agent.told("truncated") == agent.told("malformed") == []

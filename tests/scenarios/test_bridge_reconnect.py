@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 import numpy as np
 import pytest
 from tests.scenarios.harness import RATE, Place, assert_same, sounding
@@ -36,7 +34,7 @@ async def test_an_agent_is_lost_in_its_answer(place: Place, provider: str) -> No
     assert bridge.told("error") == []
     recording = await bridge.finished("bot_1")
     assert_same(recording.samples("mixed"), bot.said)
-    log = [json.loads(line) for line in (recording.folder / "events.jsonl").read_text("utf-8").splitlines()]
+    log = recording.events
     kinds = [line["event"] for line in log if line["event"] in {"agent.ready", "agent.lost"}]
     assert kinds == ["agent.ready", "agent.lost", "agent.ready"]
     if provider == "amigo":

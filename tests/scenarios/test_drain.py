@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from contextlib import AsyncExitStack
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -16,28 +17,22 @@ from tests.scenarios.harness import (
     assert_same,
     attendee,
     call,
-    chunks,
     ramp,
     read,
+    stretch,
 )
 from tests.scenarios.test_metrics import METRICS
 from tests.scenarios.test_workers import id_of, workers_of
 from tests.scenarios.web import Web
-from websockets.asyncio.client import ClientConnection, connect
+from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, WebSocketException
 
 SOUND = ramp(4)
+say = partial(stretch, SOUND)
+"""A stretch of the call."""
 LONG = ("--drain-timeout", 3600)
 WORKERS = pytest.mark.parametrize("workers", [1, 2])
 DRAINED = "its connection ended while the listener drained"
-
-
-async def say(bot: ClientConnection, begin: float, end: float, name: str) -> None:
-    """A stretch of the call, and wait until it was taken."""
-    for n, piece in enumerate(chunks(SOUND), 1):
-        if begin < n / 10 <= end + 1e-9:
-            await bot.send(attendee(piece, n / 10, bot=name))
-    await (await bot.ping())
 
 
 async def drains(listener: Listener) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -15,26 +16,20 @@ from tests.scenarios.harness import (
     Samples,
     assert_same,
     attendee,
-    chunks,
     ramp,
     recall,
     sounding,
+    stretch,
     write,
 )
 from tests.scenarios.nats_server import NatsServer, needs_nats
 from tests.scenarios.test_drain import LONG, drains
-from websockets.asyncio.client import ClientConnection, connect
+from websockets.asyncio.client import connect
 
 pytestmark = needs_nats
 SOUND = ramp(6)
-
-
-async def say(bot: ClientConnection, begin: float, end: float, session: str = "bot_1") -> None:
-    """A stretch of a call, which the listener has taken when this returns."""
-    for n, piece in enumerate(chunks(SOUND), 1):
-        if begin < n / 10 <= end + 1e-9:
-            await bot.send(attendee(piece, n / 10, bot=session))
-    await (await bot.ping())
+say = partial(stretch, SOUND)
+"""A stretch of the call."""
 
 
 async def has(tail: Running, seconds: float) -> None:

@@ -5,19 +5,22 @@ from __future__ import annotations
 import signal
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.scenarios.harness import RATE, Place, Samples, assert_same, attendee, chunks, ramp, read
+from tests.scenarios.harness import RATE, Place, Samples, assert_same, ramp, read, stretch
 from tests.scenarios.nats_server import NatsServer, needs_nats
 from tests.scenarios.store import Bucket, bucket_at, s3
-from websockets.asyncio.client import ClientConnection, connect
+from websockets.asyncio.client import connect
 
 pytestmark = needs_nats
 LEFT, BACK, END = 4.0, 5.0, 7.0
 """Seconds of the call at which the node is killed, its bots are back, and they leave."""
 SOUND = ramp(END)
+say = partial(stretch, SOUND)
+"""A stretch of a call."""
 BOTS = [f"bot_{n:02}" for n in range(20)]
 SEGMENT = 1
 """Seconds."""
@@ -35,14 +38,6 @@ async def bucket(server: tuple[str, int]) -> AsyncIterator[Bucket]:
         yield bucket
 
 
-async def say(connection: ClientConnection, bot: str, begin: float, end: float) -> None:
-    """A stretch of a bot's call."""
-    for n, piece in enumerate(chunks(SOUND), 1):
-        if begin < n / 10 <= end + 1e-9:
-            await connection.send(attendee(piece, n / 10, bot=bot))
-    await (await connection.ping())
-
-
 async def test_a_node_and_its_disk_are_lost(place: Place, nats: NatsServer, bucket: Bucket) -> None:
     """Twenty bots are back at the other one and can be controlled; all but a segment is in the store, at its place."""
     options = ("--upload", bucket.url, "--segment", SEGMENT)
@@ -50,12 +45,12 @@ async def test_a_node_and_its_disk_are_lost(place: Place, nats: NatsServer, buck
     two = await place.node(nats.url, "two", *options, environment=bucket.environment)
     async with AsyncExitStack() as calls:
         for bot in BOTS:
-            await say(await calls.enter_async_context(connect(one.url)), bot, 0, LEFT)
+            await say(await calls.enter_async_context(connect(one.url)), 0, LEFT, bot)
         await bucket.has(lambda: all(uploaded(bucket, bot) >= LEFT - SEGMENT for bot in BOTS), "the segments")
         await one.stop(signal.SIGKILL)
     async with AsyncExitStack() as calls:
         for bot in BOTS:
-            await say(await calls.enter_async_context(connect(two.url)), bot, BACK, END)
+            await say(await calls.enter_async_context(connect(two.url)), BACK, END, bot)
         paused = [await place.run("pause", 0, "--bot", b, "--fleet", nats.url, "--wait", 10) for b in BOTS[::7]]
         status = await place.run("status", "--fleet", nats.url, "--json")
     await two.stop()

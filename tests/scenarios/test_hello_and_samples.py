@@ -39,7 +39,7 @@ async def test_a_mix_is_recorded(place: Place, provider: str, rate: int) -> None
     recording = await listener.finished("sim")
     recording.assert_holds(summary)
     assert recording.entry("mixed")["rate"] == rate
-    logged = [json.loads(line) for line in (recording.folder / "events.jsonl").read_text("utf-8").splitlines()]
+    logged = recording.events
     assert [one["data"]["bot_id"] for one in logged if one["event"] == "hello"] == ["sim"]
     assert ended.status == 0
 

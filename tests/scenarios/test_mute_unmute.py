@@ -54,7 +54,7 @@ async def test_who_joined_and_left_is_in_the_event_log(place: Place) -> None:
     await listener.stop()
 
     recording = await listener.finished("sim")
-    lines = [json.loads(line) for line in (recording.folder / "events.jsonl").read_text("utf-8").splitlines()]
+    lines = recording.events
     assert [line["event"] for line in lines] == [
         *("participant_events.join", "participant_events.leave", "transcript.data"),
     ]

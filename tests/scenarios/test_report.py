@@ -375,7 +375,7 @@ async def test_a_pause_is_marked(place: Place) -> None:
         assert (await place.run("pause", 1500)).status == 0
     recording = await listener.finished("bot_1")
     await listener.stop()
-    (line,) = map(json.loads, (recording.folder / "events.jsonl").read_text("utf-8").splitlines())
+    (line,) = recording.events
     assert (line["event"], line["data"]) == ("pause", {"seconds": 1.5})
     await place.run("report", recording.folder)
     assert re.search(r"00:0\d pause of 1\.5 s</title>", (recording.folder / "report.html").read_text("utf-8"))

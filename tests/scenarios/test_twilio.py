@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 
 import numpy as np
 import pytest
-from tests.scenarios.harness import ANA, BO, HELLO, Place, Recording, assert_same, read, sounding, tone, write
+from tests.scenarios.harness import ANA, BO, HELLO, Place, assert_same, read, sounding, tone, write
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
 from audiotap.audio import from_ulaw, to_ulaw
 from audiotap.net.door.admission import twilio_signature
-
-
-def events(recording: Recording) -> list[dict[str, Any]]:
-    """The event log."""
-    return [json.loads(line) for line in (recording.folder / "events.jsonl").read_text("utf-8").splitlines()]
 
 
 async def test_a_call_is_recorded(place: Place) -> None:
@@ -35,7 +29,7 @@ async def test_a_call_is_recorded(place: Place) -> None:
         "outbound": 8000,
     }
     assert recording.manifest["bot"] == "CA-MZ1"
-    assert [one["event"] for one in events(recording)] == ["start", "stop"]
+    assert [one["event"] for one in recording.events] == ["start", "stop"]
     assert ended.status == 0
 
 
@@ -56,7 +50,7 @@ async def test_speech_and_its_mark(place: Place) -> None:
     companded = np.frombuffer(from_ulaw(to_ulaw(voice.astype("<i2").tobytes())), dtype=np.int16)
     assert_same(sounding(heard), sounding(companded))
     recording = await listener.finished("sim")
-    assert [one["data"]["mark"]["name"] for one in events(recording) if one["event"] == "mark"] == ["1"]
+    assert [one["data"]["mark"]["name"] for one in recording.events if one["event"] == "mark"] == ["1"]
 
 
 async def test_stop_takes_back_what_was_sent(place: Place) -> None:
