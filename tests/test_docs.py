@@ -14,6 +14,8 @@ import msgspec
 import pytest
 from tests import manual, reference
 
+from audiotap.actors import ACTORS
+from audiotap.actors.base import Actor
 from audiotap.audio import Chunk
 from audiotap.commands.app import app
 from audiotap.dialects import REGISTER
@@ -128,6 +130,20 @@ def test_deployments_use_options_that_exist(file: str) -> None:
     listen = _page("cli.md").partition("## audiotap listen")[2].partition("\n## ")[0]
     assert len(options) > 5
     assert [option for option in options if not re.search(rf"`{option}\b", listen)] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_files_that_a_page_names_are_there(page: Path) -> None:
+    """Who looks for the code that a page speaks of finds it."""
+    named = re.findall(r"`((?:cli|tests)/[\w./-]*[\w/])`", page.read_text("utf-8"))
+    assert [path for path in named if not (ROOT / path).exists()] == []
+
+
+@pytest.mark.parametrize("actor", ACTORS.values(), ids=lambda actor: actor.name)
+def test_every_switch_of_a_simulated_agent_is_explained(actor: type[Actor]) -> None:
+    """The vendor's page has each, as an option or as what one types for it."""
+    page = _page(f"agents/{'openai' if actor.name in {'azure', 'botify'} else actor.name}.md")
+    assert [switch for switch in actor.options if not re.search(rf"`(--option )?{switch}`", page)] == []
 
 
 def test_architecture_names_every_module() -> None:

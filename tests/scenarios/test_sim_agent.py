@@ -122,6 +122,8 @@ async def test_a_folder_that_cannot_be_made(place: Place) -> None:
         (("--fault", "cut@soon"), "neither Ns nor turn:N"),
         (("--file", "nothing.wav"), "No such file"),
         (("--think", "-1"), "--think"),
+        (("--option", "barer"), "it has bearer"),
+        (("--option", "bearer=1"), "no --option bearer=1"),
     ],
 )
 async def test_what_cannot_be_meant(place: Place, options: tuple[str, ...], words: str) -> None:

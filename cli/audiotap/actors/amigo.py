@@ -73,6 +73,12 @@ class AmigoActor:
     name: ClassVar[str] = "amigo"
     paths: ClassVar[str] = r"/v1/[^/]+/conversation/converse_realtime"
     delta: ClassVar[float] = 0.1
+    options: ClassVar[Mapping[str, str]] = {
+        FORBIDDEN: FORBIDDEN,
+        f"{SERVICE}ID": f"{SERVICE}.+",
+        FILLERS: FILLERS,
+        f"{OUTPUT_RATE}HZ": f"{OUTPUT_RATE}[1-9][0-9]{{3,4}}",
+    }
     renews: ClassVar[bool] = False
 
     def __init__(self, script: Script) -> None:

@@ -22,7 +22,7 @@ class Script(msgspec.Struct, frozen=True):
 
     `key` is the only one that's let in; empty lets in any, and none. `greeting` is what it says first. `tool` makes
     each answer wait so many seconds for a tool call; `limits` keeps the vendor's rate limit and time-outs.
-    `options` are an actor's own switches, named in its docs (`beta`, `preview`, …). `shared` is what the connections of
+    `options` are switches of the actor, as its `options` has them. `shared` is what the connections of
     one simulator know of each other, each actor under its own name: they are all given the same script.
     """
 
@@ -59,6 +59,8 @@ class Actor(Protocol):
     """A regular expression of the paths that the vendor serves."""
     delta: ClassVar[float]
     """Seconds of audio in one message of its voice."""
+    options: ClassVar[Mapping[str, str]]
+    """Its switches: how each is written, and the regular expression that it is."""
     renews: ClassVar[bool]
     """Whether what follows a tool call is another answer."""
     hears: bool

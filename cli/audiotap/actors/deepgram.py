@@ -74,6 +74,7 @@ class DeepgramActor:
     name: ClassVar[str] = "deepgram"
     paths: ClassVar[str] = rf"{PATH}/?"
     delta: ClassVar[float] = 0.1
+    options: ClassVar[Mapping[str, str]] = {BEARER: BEARER}
     renews: ClassVar[bool] = False
 
     def __init__(self, script: Script) -> None:

@@ -68,6 +68,7 @@ class OpenAIActor:
     name: ClassVar[str] = "openai"
     paths: ClassVar[str] = r"/v1/realtime"
     delta: ClassVar[float] = 0.2
+    options: ClassVar[Mapping[str, str]] = {BETA: BETA}
     renews: ClassVar[bool] = True
     tools: bool = True
 
@@ -239,6 +240,7 @@ class AzureActor(OpenAIActor):
 
     name: ClassVar[str] = "azure"
     paths: ClassVar[str] = r"/openai/(v1/)?realtime"
+    options: ClassVar[Mapping[str, str]] = {}
 
     def _dialect(self, *, beta: bool) -> OpenAI | Azure | Botify:
         return Azure(Side.THEIRS, AgentSettings(options=frozenset({BETA} if beta else ())))
@@ -269,6 +271,7 @@ class BotifyActor(OpenAIActor):
 
     name: ClassVar[str] = "botify"
     paths: ClassVar[str] = r"/realtime"
+    options: ClassVar[Mapping[str, str]] = {SETUP_FAILS: SETUP_FAILS, UPSTREAM_ENDS: UPSTREAM_ENDS}
     tools: bool = False
 
     def __init__(self, script: Script) -> None:

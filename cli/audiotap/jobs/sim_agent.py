@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from importlib.resources import files as package_files
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import msgspec
 
 from audiotap.actors.base import Actor
 from audiotap.audio import Chunk
-from audiotap.errors import AudioFileError, Exit, MachineError
+from audiotap.errors import AudioFileError, Exit, MachineError, UsageError
 from audiotap.jobs.output import talk, write
 from audiotap.jobs.running import Signals, run
 from audiotap.net.agents.simulator import reports, simulating
@@ -28,10 +29,19 @@ WORDS = "Hello, I am the bot. I am recording this meeting for you."
 def agent(actor: type[Actor], part: Part, faults: Sequence[str], *, host: str, port: int, json: bool) -> Exit:
     """Let clients in until a signal; then connections are closed with 1001, and all is summed up."""
     mishaps = [Mishap.parse(text) for text in faults]
+    _check(actor, part.script.options)
     if part.record is not None:
         _make(part.record)
     run(_run(actor, part, mishaps, host, port, _tell_json if json else _tell_plain))
     return Exit.OK
+
+
+def _check(actor: type[Actor], options: Iterable[str]) -> None:
+    """UsageError for a switch that the vendor's server doesn't have."""
+    for option in sorted(options):
+        if not any(re.fullmatch(form, option) for form in actor.options.values()):
+            has = f"it has {', '.join(actor.options)}" if actor.options else "it has none: leave --option out"
+            raise UsageError(f"a simulated {actor.name} has no --option {option}", has)
 
 
 def voice(file: Path | None, says: str) -> tuple[Voice, str]:

@@ -73,6 +73,7 @@ class Parrot:
     name: ClassVar[str] = "parrot"
     paths: ClassVar[str] = "/parrot"
     delta: ClassVar[float] = 0.1
+    options: ClassVar[Mapping[str, str]] = {}
     renews: ClassVar[bool] = True
     tools = True
     rate = output_rate = RATE
