@@ -22,11 +22,15 @@ async def test_a_proxy_that_does_not_reach_its_agent(place: Place) -> None:
 
 
 async def test_a_proxy_that_lost_its_agent(place: Place) -> None:
-    """It says nothing and drops the line at our next word: a failure with that explanation, never a success."""
-    agent = await place.agent("botify", "--option", "upstream-ends", "--think", 0)
-    ended = await place.run("converse", "botify", HELLO, HELLO, "--url", agent.url, "--out", place.out)
+    """It says nothing and drops the line at our next word: that's said, and what was asked is not answered."""
+    agent = await place.agent("botify", "--option", "upstream-ends", "--think", 20)
+    ended = await place.run(
+        "converse", "botify", HELLO, "--url", agent.url, "--out", place.out, "--timeout", 4, "--json"
+    )
     assert ended.status == 1
-    assert "its own one to Azure has ended" in ended.err
+    told = [json.loads(line) for line in ended.out.splitlines()]
+    assert any("its own one to Azure has ended" in one["message"] for one in told if one["event"] == "warning")
+    assert [one["status"] for one in told if one["event"] == "turn"] == ["missing"]
 
 
 async def test_its_second_answer_belongs_to_the_same_turn(place: Place) -> None:

@@ -41,6 +41,24 @@ async def test_an_agent_is_lost_in_its_answer(place: Place, provider: str) -> No
         assert len({line["data"]["id"] for line in log if line["event"] == "agent.ready"}) == 1
 
 
+async def test_a_proxy_whose_session_is_over(place: Place) -> None:
+    """Botify drops the line when Azure has ended the session: a new one is begun, and answers."""
+    agent = await place.agent("botify", "--echo", "--think", 0, "--option", "upstream-ends")
+    bridge = await bridged(place, "botify", agent.url)
+    first, second = voice(0.4, 24000), voice(0.4, 24000, 700)
+    async with joined(bridge, rate=24000) as bot:
+        await bot.ask(first)
+        await bot.plays(len(first))
+        await bridge.event("agent.ready", connections=2)
+        await bot.ask(second)
+        await bot.plays(len(first) + len(second))
+    await bridge.stop()
+
+    assert_same(bot.spoken, np.concatenate([first, second]))
+    assert any("its own one to Azure has ended" in warning for warning in bridge.warnings())
+    assert bridge.told("error") == []
+
+
 async def test_an_answer_of_before(place: Place) -> None:
     """An answer is played on without its connection, and can be spoken into; the new one is told nothing of it."""
     agent = await place.agent("openai", "--echo", "--think", 0, "--delta", 3000, "--fault", "cut@turn:1")

@@ -836,7 +836,7 @@ def test_an_expired_session_goes_on_however_it_is_closed() -> None:
     assert dialect.ending(1006, "").again
 
 
-def test_botifys_silent_end_is_an_end() -> None:
+def test_botifys_silent_end_is_told_as_what_it_is() -> None:
     """It drops the line without a word when Azure has hung up: that's said, with the last error there was."""
     dialect = Botify(Side.OURS)
     ending = dialect.ending(1006, "")
@@ -844,6 +844,14 @@ def test_botifys_silent_end_is_an_end() -> None:
     assert "Azure" in ending.message
     hear(dialect, "error", error={"code": "api_error", "message": "API Error: too slow"})
     assert "too slow" in dialect.ending(1006, "").message
+
+
+def test_a_botify_that_was_ready_begins_anew() -> None:
+    """A session with Azure lasts an hour at most, and Botify makes a new one for whoever dials again."""
+    dialect = Botify(Side.OURS)
+    assert dialect.reply(Met("sess_1")) == []
+    assert dialect.ready
+    assert dialect.ending(1006, "").again
 
 
 # Botify's own page

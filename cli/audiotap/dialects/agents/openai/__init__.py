@@ -119,11 +119,13 @@ class Botify(Realtime):
         return msgspec.structs.replace(settings, options=settings.options | info.options), told
 
     def ending(self, code: int, reason: str) -> Ending:
+        """Its silent 1006 is the end of its session with Azure, which lasts an hour at most: it begins anew."""
         if code == 1006 and self._fault is None:
             last = f"; the last error it told: {self._last.message}" if self._last is not None else ""
             return Ending(
                 f"Botify dropped the connection without a word, as it does when its own one to Azure has ended{last}",
                 _LOOK_AT_BOTIFY,
+                again=self.ready,
             )
         return super().ending(code, reason)
 
