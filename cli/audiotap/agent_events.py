@@ -212,6 +212,12 @@ class Told(msgspec.Struct, frozen=True, tag="told"):
     data: dict[str, Any]
 
 
+class Doubt(msgspec.Struct, frozen=True, tag="doubt"):
+    """What the agent says cannot be meant as it is read here, or lacks something; a sentence for the user."""
+
+    message: str
+
+
 class Concluded(msgspec.Struct, frozen=True, tag="concluded"):
     """The agent holds the conversation for finished."""
 
@@ -250,6 +256,7 @@ AgentEvent = (
     | ToolCall
     | Truncated
     | Told
+    | Doubt
     | Concluded
     | Fault
     | Unknown

@@ -19,6 +19,7 @@ from audiotap.agent_events import (
     Concluded,
     Configure,
     Configured,
+    Doubt,
     KeepAlive,
     Leave,
     Listen,
@@ -466,8 +467,8 @@ def test_its_other_rate_is_doubted() -> None:
         TurnDone("i"),
     ]
     heard = [event for said in turn for wire in line.server.dialect.encode(said) for event in line.client.decode(wire)]
-    (told,) = [event for event in heard if isinstance(event, Told)]
-    assert (told.kind, told.data["perhaps"]) == ("rate-doubt", 24000)
+    (doubt,) = [event for event in heard if isinstance(event, Doubt)]
+    assert doubt.message.endswith("--output-rate 24000")
 
 
 user_events: st.SearchStrategy[UserEvent] = st.one_of(

@@ -132,3 +132,14 @@ async def test_what_cannot_be_meant(place: Place, options: tuple[str | int, ...]
     ended = await (await user(place, "amigo", "ws://127.0.0.1:9", question(place, "amigo"), *options)).ended()
     assert ended.status == 2
     assert words in ended.err
+
+
+async def test_a_voice_at_another_rate(place: Place) -> None:
+    """Nobody tells the rate: where audio and words don't fit, a warning says what to try, and that is right."""
+    agent = await place.agent("amigo", *PROMPT, "--option", "output-rate=24000")
+    file = question(place, "amigo")
+    wrong = await talked(place, "amigo", agent.url, file, file)
+    (doubt,) = [one["message"] for one in wrong.told.told("warning")]
+    assert "--output-rate 24000" in doubt
+    right = await talked(place, "amigo", agent.url, file, "--output-rate", 24000)
+    assert right.told.told("warning") == []

@@ -21,6 +21,7 @@ from tests.signals import counting, tone
 from audiotap import mp3
 from audiotap.agent_events import (
     Concluded,
+    Doubt,
     Replying,
     Speech,
     SpeechDone,
@@ -32,6 +33,7 @@ from audiotap.agent_events import (
     TurnDone,
 )
 from audiotap.audio import Chunk
+from audiotap.dialects.agents.amigo.server import MISSING, TEXT_FOR_AUDIO
 from audiotap.dialects.agents.base import AgentSettings
 from audiotap.dialects.agents.headers import with_wav_header
 from audiotap.errors import WireError
@@ -72,8 +74,8 @@ def test_a_piece_without_audio_is_none(nothing: str | None) -> None:
 def test_words_where_audio_should_be_are_read_as_words() -> None:
     """What is no base64 is text, and it's told once."""
     events = read(ours(), SERVER["text_chunk"], {**SERVER["text_chunk"], "sequence_number": 2})
-    assert kinds(events) == [Replying, Transcript, Told, Transcript]
-    assert events[2].kind == "text-for-audio"
+    assert kinds(events) == [Replying, Transcript, Doubt, Transcript]
+    assert events[2] == Doubt(TEXT_FOR_AUDIO)
 
 
 def test_what_is_neither_audio_nor_words_is_malformed() -> None:
@@ -122,19 +124,17 @@ def aligned(seconds: float, rate: int, until: float) -> list[dict[str, Any]]:
 def test_a_wrong_rate_is_noticed(rate: int, factor: float) -> None:
     """Three seconds at another rate don't fit their alignment: told once, with the rate that would."""
     amigo = ours()
-    (told,) = [event for event in read(amigo, *aligned(3.0, rate, 2.9)) if isinstance(event, Told)]
-    assert told.kind == "rate-doubt"
-    assert told.data["perhaps"] == rate
-    assert told.data["rate"] == 16000
-    assert told.data["audio_seconds"] == pytest.approx(3.0 * factor, abs=0.01)
+    (doubt,) = [event for event in read(amigo, *aligned(3.0, rate, 2.9)) if isinstance(event, Doubt)]
+    assert doubt.message.startswith(f"its audio is {3.0 * factor:.1f} s long at 16000 Hz, and 2.9 s by its words")
+    assert doubt.message.endswith(f"--output-rate {rate}")
     again = [{**message, "message_id": "m2", "interaction_id": "i2"} for message in aligned(3.0, rate, 2.9)]
-    assert Told not in kinds(read(amigo, *again))
+    assert Doubt not in kinds(read(amigo, *again))
 
 
 @pytest.mark.parametrize("until", [2.9, 2.55, 3.5])
 def test_a_right_rate_is_not_doubted(until: float) -> None:
     """An alignment ends before the audio does, and a fifth is no doubt."""
-    assert Told not in kinds(read(ours(), *aligned(3.0, 16000, until)))
+    assert Doubt not in kinds(read(ours(), *aligned(3.0, 16000, until)))
 
 
 def test_an_answer_with_a_gap_is_not_doubted() -> None:
@@ -142,6 +142,7 @@ def test_an_answer_with_a_gap_is_not_doubted() -> None:
     first, last = aligned(3.0, 16000, 9.0)
     events = read(ours(), first, piece(FIRST.pcm, sequence_number=3), last)
     assert [event.kind for event in events if isinstance(event, Told)] == ["sequence-gap"]
+    assert [event.message for event in events if isinstance(event, Doubt)] == [MISSING]
 
 
 def test_an_mp3_is_handed_on_as_it_is() -> None:
@@ -173,7 +174,7 @@ def test_each_piece_is_heard_once(numbers: list[int]) -> None:
 def test_a_gap_is_told_and_not_waited_for() -> None:
     """What comes after it is heard at once."""
     events = read(ours(), piece(FIRST.pcm), piece(NEXT.pcm, sequence_number=4))
-    assert kinds(events) == [Replying, Speech, Told, Speech]
+    assert kinds(events) == [Replying, Speech, Told, Doubt, Speech]
     assert events[2] == Told("sequence-gap", {"message_id": "m1", "missing": 2, "sequence_number": 4})
 
 

@@ -20,6 +20,7 @@ from audiotap import __version__
 from audiotap.agent_events import (
     AgentEvent,
     Configured,
+    Doubt,
     KeepAlive,
     Met,
     Recall,
@@ -268,6 +269,8 @@ class Agent:
             event = self._cleaned(told) if isinstance(told, Fault) else told
             for answer in self.dialect.reply(event):
                 await self._answer(connection, answer)
+            if isinstance(event, Doubt):
+                self._tell(Odd(f"{self.name}: {printable(event.message)}"))
             self._remember(event)
             self._hears.hear(event)
             fatal |= isinstance(event, Fault) and event.fatal

@@ -17,6 +17,7 @@ from audiotap.agent_events import (
     AgentEvent,
     Concluded,
     Configured,
+    Doubt,
     Replying,
     Speech,
     SpeechDone,
@@ -48,6 +49,8 @@ _MESSAGES = 16
 _LONGEST_WORD = 200
 """Characters without a space that may be text where base64 was to be expected."""
 _NULL = b"null"
+MISSING = "pieces of an answer are missing, by their numbers: it is heard without them"
+TEXT_FOR_AUDIO = "it says text where a voice was asked for: it is read, and not heard"
 
 
 class _Envelope(msgspec.Struct):
@@ -180,7 +183,8 @@ class ServerReader:
         number = piece.sequence_number
         if number is not None and message.last is not None and number <= message.last:
             return [Told("sequence-late", {"message_id": item, "sequence_number": number})]
-        events = [*self._begin(turn), *_gap(message, item, number)]
+        gap = _gap(message, item, number)
+        events = [*self._begin(turn), *gap, *(self._once("gap", MISSING) if gap else ())]
         events += self._words(piece.message, item) if self._text else self._voice(piece, message, item)
         if piece.stop:
             events += self._stop(message, item)
@@ -210,7 +214,7 @@ class ServerReader:
         try:
             data = b"" if bytes(piece.message) == _NULL else samples(piece.message, "$.message")
         except WireError:
-            return [*self._words(piece.message, item), *self._once("text-for-audio", {"message_id": item})]
+            return [*self._words(piece.message, item), *self._once("text", TEXT_FOR_AUDIO)]
         events: list[AgentEvent] = []
         alignment = whole(_ALIGNMENT, bytes(piece.transcript_alignment).decode())
         if alignment:
@@ -230,9 +234,9 @@ class ServerReader:
         message.over = True
         if self._text:
             return []
-        return [*self._doubt(message, item), SpeechDone(item)]
+        return [*self._doubt(message), SpeechDone(item)]
 
-    def _doubt(self, message: _Message, item: str) -> list[AgentEvent]:
+    def _doubt(self, message: _Message) -> list[AgentEvent]:
         """A wrong rate shows where the audio is longer or shorter than its alignment says."""
         apart = abs(message.seconds - message.aligned)
         if message.lossy or not message.aligned or not message.seconds:
@@ -240,15 +244,11 @@ class ServerReader:
         if apart <= max(DOUBT * message.aligned, DOUBT_SECONDS):
             return []
         true = message.rate * message.seconds / message.aligned
+        perhaps = min(_COMMON, key=lambda rate: abs(math.log(rate / true)))
         return self._once(
-            "rate-doubt",
-            {
-                "message_id": item,
-                "audio_seconds": round(message.seconds, 3),
-                "alignment_seconds": round(message.aligned, 3),
-                "rate": message.rate,
-                "perhaps": min(_COMMON, key=lambda rate: abs(math.log(rate / true))),
-            },
+            "rate",
+            f"its audio is {message.seconds:.1f} s long at {message.rate} Hz, and {message.aligned:.1f} s by its "
+            f"words: if it sounds wrong, try --output-rate {perhaps}",
         )
 
     def _complete(self, complete: _Complete) -> list[AgentEvent]:
@@ -292,11 +292,12 @@ class ServerReader:
         """Times are told in seconds since the last reset."""
         return self._zero + seconds if seconds is not None and math.isfinite(seconds) else None
 
-    def _once(self, kind: str, data: dict[str, Any]) -> list[AgentEvent]:
+    def _once(self, kind: str, doubt: str) -> list[AgentEvent]:
+        """A doubt, the first time that there is one of its kind."""
         if kind in self._warned:
             return []
         self._warned.add(kind)
-        return [Told(kind, data)]
+        return [Doubt(doubt)]
 
 
 def _gap(message: _Message, item: str, number: int | None) -> list[AgentEvent]:
