@@ -145,12 +145,14 @@ def alive(number: int) -> bool:
     return True
 
 
-async def gone(number: int) -> None:
-    """Return when a process has ended that is no child of ours."""
-    try:
-        handle = os.pidfd_open(number)
-    except ProcessLookupError:
-        return
+async def gone(*numbers: int) -> None:
+    """Return when processes have ended that are no children of ours."""
+    for number in numbers:
+        with suppress(ProcessLookupError):
+            await _ended(os.pidfd_open(number))
+
+
+async def _ended(handle: int) -> None:
     ended = asyncio.Event()
     loop = asyncio.get_running_loop()
     loop.add_reader(handle, ended.set)

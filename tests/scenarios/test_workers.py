@@ -9,7 +9,7 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
@@ -32,6 +32,7 @@ from tests.scenarios.harness import (
     sounding,
     write,
 )
+from tests.scenarios.outside import alive, gone
 from tests.scenarios.test_terminal import BAR, LEVELS, has, terminal
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
@@ -68,20 +69,6 @@ async def dialled(url: str, number: int) -> AsyncIterator[list[ClientConnection]
     finally:
         for bot in bots:
             await bot.close()
-
-
-def gone(pids: Sequence[int]) -> None:
-    """Wait until processes that are not ours have ended."""
-    while any(map(is_there, pids)):
-        pass
-
-
-def is_there(pid: int) -> bool:
-    """Whether a process runs; one that nobody has buried yet does not."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
 
 
 def sockets(place: Place) -> list[Path]:
@@ -325,7 +312,7 @@ async def test_the_front_is_killed(place: Place) -> None:
         paths = [Path((await listener.event("track.started", session=one))["path"]) for one in ones]
         members = workers_of(listener)
         await listener.stop(signal.SIGKILL)
-        gone(members)
+        await gone(*members)
 
     for path in paths:
         assert_same(read(path), SOUND)
@@ -345,7 +332,7 @@ async def test_everything_is_killed_and_started_again(place: Place) -> None:
         members = workers_of(first)
         for pid in (first.process.pid, *members):
             os.kill(pid, signal.SIGKILL)
-        gone(members)
+        await gone(*members)
         await first.ended()
 
     second = await place.listen("--workers", 3)
@@ -397,7 +384,7 @@ async def test_nothing_was_recorded(place: Place, number: signal.Signals, status
     assert ended.err == ""
     assert len(listener.told("listening")) == 1
     assert list(place.out.iterdir()) == []
-    gone(members)
+    await gone(*members)
     assert sockets(place) == []
 
 
@@ -411,9 +398,9 @@ async def test_a_second_signal_ends_all_at_once(place: Place) -> None:
         listener.process.send_signal(signal.SIGINT)
         listener.process.send_signal(signal.SIGTERM)
         ended = await listener.ended()
-        gone(members)
+        await gone(*members)
     finally:
-        for pid in filter(is_there, members):
+        for pid in filter(alive, members):
             os.kill(pid, signal.SIGKILL)
     assert ended.status in {-signal.SIGINT, -signal.SIGTERM}
 
