@@ -58,6 +58,11 @@ class Mouth:
         """Seconds of speech that were not sent yet."""
         return self._playout.queued
 
+    @property
+    def paused(self) -> float:
+        """Seconds until a pause ends."""
+        return self._playout.paused(self._now())
+
     async def speak(self, utterance: Utterance, chunks: AsyncIterator[Chunk]) -> None:
         """Play all chunks after those who came before; return when they had time to play, or were stopped.
 

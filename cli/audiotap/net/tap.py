@@ -557,8 +557,14 @@ class Tap:
         return dropped, Stop in live.dialect.knows and await self._say(live, Stop())
 
     async def hush(self, live: Live, seconds: float) -> bool:
-        """Have the bot hold what it was sent, and not our queue; whether it was told."""
-        return Pause in live.dialect.knows and await self._say(live, Pause(seconds))
+        """Have the bot drop what it was sent, or hold it for `seconds`, and never less than it was asked to before.
+
+        Our queue stays as it is. Whether the bot was told: some have no word for either, and 0 seconds ask for nothing.
+        """
+        if Stop in live.dialect.knows:
+            return await self._say(live, Stop())
+        held = live.mouth.paused if live.mouth is not None else 0.0
+        return bool(seconds) and Pause in live.dialect.knows and await self._say(live, Pause(max(seconds, held)))
 
     def note(self, live: Live, kind: str, data: dict[str, Any]) -> None:
         """Keep something that occurred now in a session's event log."""

@@ -16,11 +16,11 @@ from tests.net.agents.fake import KEY, Clock, Told
 from tests.signals import RATE, tone
 from werkzeug import Request, Response
 
-from audiotap.agent_events import Replying, Speech, TurnDone
+from audiotap.agent_events import Speech
 from audiotap.audio import Chunk
 from audiotap.net.agents import clips as module
 from audiotap.net.agents.clips import ClipVoice
-from audiotap.net.agents.voice import Cut
+from audiotap.net.agents.gate import Cut
 from audiotap.net.rest.base import Access
 from audiotap.reports import Odd, Report
 
@@ -149,10 +149,9 @@ async def test_a_clip_that_is_cut(meeting: Meeting, clock: Clock) -> None:
 
 
 async def test_what_is_not_complete_is_cut_too(meeting: Meeting) -> None:
-    """Nobody has heard it, so the bot isn't asked for anything; what still comes of it is dropped."""
+    """Nobody has heard it, so the bot isn't asked for anything."""
     meeting.push("a", 0.5)
     assert meeting.voice.cut() == [Cut("a", 0.0, 0.5)]
-    meeting.push("a", 0.5)
     assert not meeting.voice.speaking
     meeting.push("b", 0.2)
     meeting.voice.done()
@@ -198,26 +197,11 @@ async def test_a_clip_is_cut_once(meeting: Meeting) -> None:
     assert meeting.bot.asked == ["POST", "DELETE"]
 
 
-async def test_answers_without_names(meeting: Meeting) -> None:
-    """What comes late of one that was cut is dropped, until the agent says that another one begins."""
-    meeting.push("", 0.5)
-    meeting.voice.cut()
-    meeting.push("", 0.5)
-    assert not meeting.voice.speaking
-    meeting.voice.heed(Replying())
-    meeting.push("", 0.2)
-    meeting.voice.heed(TurnDone())
-    await meeting.playing(1)
-    assert meeting.bot.played == pytest.approx([0.2], abs=0.1)
-
-
 async def test_a_new_connection_has_names_of_its_own(meeting: Meeting, clock: Clock) -> None:
     """What was said on the last one is still played, and an item that is called like one of it is another."""
-    meeting.push("a", 0.2)
-    meeting.voice.cut()
     meeting.push("b", 0.2)
     meeting.voice.renew()
-    meeting.push("a", 0.4)
+    meeting.push("b", 0.4)
     meeting.voice.done()
     await meeting.playing(1)
     await clock.go(0.3)

@@ -8,11 +8,12 @@ import pytest
 from tests.net.agents.fake import Clock
 from tests.signals import RATE, counting, tone, values
 
-from audiotap.agent_events import AgentEvent, Replying, Speech, SpeechDone, SpeechStopped, Transcript
+from audiotap.agent_events import Speech
 from audiotap.audio import Chunk
 from audiotap.net.agents import voice as module
 from audiotap.net.agents.conversation import HEARD_BLOCK, HEARD_LEAD
-from audiotap.net.agents.voice import AgentVoice, Cut
+from audiotap.net.agents.gate import Cut
+from audiotap.net.agents.voice import AgentVoice
 from audiotap.net.mouth import Mouth
 from audiotap.pacing import Block
 
@@ -133,53 +134,6 @@ async def test_items_that_wait_are_cut_too(meeting: Meeting) -> None:
     assert sum(cut.came for cut in cuts) == pytest.approx(0.7)
 
 
-async def test_what_comes_late_of_a_cut_item_is_dropped(meeting: Meeting) -> None:
-    """Its name is not forgotten, however many others come and go; the next item is heard."""
-    meeting.push("a", 0.2)
-    await meeting.clock.go(0.1)
-    meeting.voice.cut()
-    before = len(meeting.heard)
-    for name in "bcd":
-        meeting.push(name, 0.1)
-        meeting.push("a", 0.1)
-    meeting.voice.done()
-    await meeting.clock.go(1.0)
-    assert meeting.heard[before:] == counting(1600) * 3
-    assert meeting.finished == ["b", "c", "d"]
-
-
-@pytest.mark.parametrize("word", [Replying(), SpeechStopped(), Transcript("user", "Wait!")])
-async def test_items_without_names(meeting: Meeting, word: AgentEvent) -> None:
-    """What comes late of one that was cut is dropped, until the agent's words tell that another one begins."""
-    meeting.push("", 0.2)
-    await meeting.clock.go(0.1)
-    assert [cut.item for cut in meeting.voice.cut()] == [""]
-    before = len(meeting.heard)
-    meeting.push("", 0.1)
-    meeting.voice.heed(Transcript("agent", "I was say"))
-    meeting.push("", 0.1)
-    meeting.voice.heed(word)
-    meeting.push("", 0.1)
-    meeting.push("", 0.1, 1601)
-    meeting.voice.heed(SpeechDone())
-    await meeting.clock.go(1.0)
-    assert meeting.heard[before:] == counting(3200)
-
-
-async def test_what_follows_a_cut_at_once_is_heard(meeting: Meeting) -> None:
-    """An answer that comes with the very message that cut the last one is not lost with it."""
-    meeting.push("", 0.2)
-    await meeting.clock.go(0.1)
-    meeting.voice.cut()
-    meeting.voice.heed(Replying())
-    before = len(meeting.heard)
-    meeting.push("", 0.1)
-    assert meeting.voice.speaking
-    meeting.voice.done()
-    await meeting.clock.go(1.0)
-    assert meeting.heard[before:] == counting(1600)
-
-
 async def test_an_item_that_somebody_else_stops(meeting: Meeting) -> None:
     """Who stops the bot's speech stops the whole item, and not only what of it has come."""
     meeting.push("a", 0.2)
@@ -188,7 +142,6 @@ async def test_an_item_that_somebody_else_stops(meeting: Meeting) -> None:
     before = len(meeting.heard)
     meeting.push("a", 0.2)
     await meeting.clock.go(0.1)
-    meeting.push("a", 0.2)
     meeting.push("b", 0.1)
     meeting.voice.done()
     await meeting.clock.go(1.0)
@@ -255,9 +208,6 @@ async def test_too_much_is_dropped_and_counted(meeting: Meeting, monkeypatch: py
 
 async def test_a_new_connection_has_names_of_its_own(meeting: Meeting) -> None:
     """What was said on the last one is still heard, and an item that is called like one of it is another."""
-    meeting.push("a", 0.1)
-    meeting.voice.cut()
-    await meeting.clock.go(0.2)
     before = len(meeting.heard)
     meeting.push("b", 0.1)
     meeting.voice.renew()

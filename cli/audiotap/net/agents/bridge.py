@@ -29,7 +29,8 @@ from audiotap.events import Fault, Heard, Speak
 from audiotap.hearing import UNANSWERED, Hearing, Notice
 from audiotap.net.agents.agent import Agent, without_tool
 from audiotap.net.agents.clips import ClipVoice
-from audiotap.net.agents.voice import AgentVoice, Cut, Item, Voice, sums, truncations
+from audiotap.net.agents.gate import Cut, Gate
+from audiotap.net.agents.voice import AgentVoice, Item, Voice, sums, truncations
 from audiotap.net.live import Live
 from audiotap.net.rest.base import Access
 from audiotap.net.tap import Tap
@@ -131,6 +132,7 @@ class Attendant:
         self._session = live.session.key[1]
         self._loop = asyncio.get_running_loop()
         self._dialogue = Dialogue()
+        self._gate = Gate()
         self._voice: Voice | None = None
         self._agent = Agent(bridging.dialect, bridging.account, bridging.settings, self, tell, patient=True)
         self._hearing = Hearing(self._agent.dialect.rate, self._loop.time())
@@ -167,6 +169,7 @@ class Attendant:
     def hear(self, event: AgentEvent) -> None:
         """The agent said something."""
         self._notice.taken()
+        self._tell_cut(self._gate.heed(event))
         if self._voice is not None:
             self._voice.heed(event)
         match event:
@@ -188,6 +191,7 @@ class Attendant:
     def lost(self, ending: Ending) -> None:
         """The connection is lost; what was said until now is still played, and unknown to the next connection."""
         self._notice.taken()
+        self._gate.renew()
         if self._voice is not None:
             self._voice.renew()
         self._tap.note(self._live, "agent.lost", {"why": ending.message})
@@ -226,7 +230,7 @@ class Attendant:
         self._tell(AgentReady(name, self._session, where, self._agent.connections))
 
     def _speak(self, speech: Speech) -> None:
-        if self._leaving:
+        if self._leaving or not self._gate.passes(speech, self._loop.time()):
             return
         if self._voice is None:
             self._voice = self._made_voice()
@@ -241,19 +245,24 @@ class Attendant:
     def _cut(self) -> None:
         """Somebody speaks into the answer: our queue goes, the bot holds, the agent is told what was heard."""
         cuts = self._voice.cut() if self._voice is not None else []
+        self._gate.shut(cuts, self._loop.time())
         if cuts:
-            if self._bridging.pause:
-                self._do(self._tap.hush(self._live, self._bridging.pause))
-            self._tell_cut(cuts)
+            self._do(self._tap.hush(self._live, self._bridging.pause))
+        self._tell_cut(cuts)
 
     def _finished(self, item: Item) -> None:
         """An item was heard, or `audiotap stop` was typed into it, which the agent has to know."""
         if item.utterance.stopped and isinstance(self._voice, AgentVoice):
             if not item.complete:
                 self._agent.say(Cancel())
-            self._tell_cut([self._voice.heard(item)])
+            cut = self._voice.heard(item)
+            self._gate.shut([cut], self._loop.time())
+            self._tell_cut([cut])
 
     def _tell_cut(self, cuts: Sequence[Cut]) -> None:
+        """Tell the agent what was heard of items that were cut, and everybody else."""
+        if not cuts:
+            return
         for cut in cuts:
             self._dialogue.cut(cut.item, cut.heard)
         for truncation in truncations(cuts):

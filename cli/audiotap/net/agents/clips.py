@@ -9,7 +9,8 @@ from collections.abc import Callable
 from audiotap.agent_events import Speech
 from audiotap.audio import Chunk
 from audiotap.errors import AudiotapError
-from audiotap.net.agents.voice import MOST_SECONDS, Cut, Voice
+from audiotap.net.agents.gate import Cut
+from audiotap.net.agents.voice import MOST_SECONDS, Voice
 from audiotap.net.rest.base import Access
 from audiotap.net.rest.recall import RecallRest, speech
 from audiotap.net.tasks import Worker, wait_for
@@ -40,7 +41,6 @@ class ClipVoice(Voice):
     """
 
     def __init__(self, bot: str, access: Access, tell: Callable[[Report], None]) -> None:
-        super().__init__()
         self._bot = bot
         self._tell = tell
         self._loop = asyncio.get_running_loop()
@@ -58,9 +58,7 @@ class ClipVoice(Voice):
         return bool(self._clips())
 
     def push(self, speech: Speech) -> None:
-        """Take what the agent says. What still comes of an answer that was cut is dropped."""
-        if speech.item in self._cut:
-            return
+        """Take what the agent says."""
         if self._coming is not None and self._coming.item != speech.item:
             self.done()
         if self._coming is None:
@@ -75,9 +73,8 @@ class ClipVoice(Voice):
             self._some.set()
 
     def renew(self) -> None:
-        """Nothing more comes of what was said, and its names mean nothing any more: the agent has a new connection."""
+        """Nothing more comes of what was said, and its names mean nothing any more: the agent's connection is gone."""
         self.done()
-        self._cut.clear()
         for clip in self._clips():
             clip.item = ""
 
@@ -88,7 +85,6 @@ class ClipVoice(Voice):
         self._coming = None
         for clip in clips:
             clip.cut.set()
-            self._cut.add(clip.item)
         return [self._heard(clip) for clip in clips]
 
     async def close(self) -> None:

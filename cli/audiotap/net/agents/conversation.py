@@ -33,6 +33,7 @@ from audiotap.dialogue import Dialogue, Said
 from audiotap.endpointing import Boundary
 from audiotap.events import Fault
 from audiotap.net.agents.agent import Agent, Hears, without_tool
+from audiotap.net.agents.gate import Cut, Gate
 from audiotap.net.agents.microphone import Microphone
 from audiotap.net.agents.tape import Tape
 from audiotap.net.agents.voice import AgentVoice, sums, truncations
@@ -144,6 +145,7 @@ class Conversation:
         self._changed = asyncio.Event()
         self._heard_at = self._loop.time()
         self._agent = agent
+        self._gate = Gate()
         self._voice: AgentVoice | None = None
         self._mouth: Mouth | None = None
         self._live = False
@@ -247,20 +249,22 @@ class Conversation:
             self._heard_at = now
         if not isinstance(event, Speech | SpeechFile):
             self._note("agent", event)
-        self._heed(event)
+        self._heed(event, now)
         self.turns.heard(event, self._tape.at(now))
         said = self.dialogue.take(event, self._tape.at(now))
         if said is not None:
             self._tell_said(said)
         self._changed.set()
 
-    def _heed(self, event: AgentEvent) -> None:
+    def _heed(self, event: AgentEvent, now: float) -> None:
         """Do what the agent's word asks for."""
+        self._tell_cut(self._gate.heed(event))
         if self._voice is not None:
             self._voice.heed(event)
         match event:
             case Speech():
-                self._speak(event)
+                if self._gate.passes(event, now):
+                    self._speak(event)
             case SpeechFile():
                 self._keep(event.data)
             case SpeechStarted():
@@ -277,8 +281,9 @@ class Conversation:
 
     def lost(self, ending: Ending) -> None:
         """The connection is lost; what was not said until now will not be."""
+        self._gate.renew()
         if self._voice is not None:
-            self._voice.done()
+            self._voice.renew()
         self.turns.lost(self._tape.seconds, ending.message)
         self._changed.set()
         self._tape.note("agent.lost", {"why": ending.message})
@@ -286,11 +291,16 @@ class Conversation:
     def cut(self) -> None:
         """The user speaks into the answer: silence at once, and the agent is told what was heard of it."""
         cuts = self._voice.cut() if self._voice is not None else []
+        self._gate.shut(cuts, self._loop.time())
+        if cuts and self._mouth is not None:
+            self._mouth.stop()
+            self._record(cut=True)
+        self._tell_cut(cuts)
+
+    def _tell_cut(self, cuts: Sequence[Cut]) -> None:
+        """Tell the agent what was heard of items that were cut, and everybody else."""
         if not cuts:
             return
-        if self._mouth is not None:
-            self._mouth.stop()
-        self._record(cut=True)
         for cut in cuts:
             self.dialogue.cut(cut.item, cut.heard)
         for truncation in truncations(cuts):

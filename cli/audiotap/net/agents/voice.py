@@ -8,32 +8,14 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import suppress
 
-import msgspec
-
-from audiotap.agent_events import (
-    AgentEvent,
-    Replying,
-    Speech,
-    SpeechDone,
-    SpeechStopped,
-    Transcript,
-    Truncate,
-    TurnDone,
-)
+from audiotap.agent_events import AgentEvent, Speech, SpeechDone, Truncate, TurnDone
 from audiotap.audio import Chunk
 from audiotap.errors import NobodyError
+from audiotap.net.agents.gate import Cut
 from audiotap.net.mouth import Mouth, Utterance
 
 MOST_SECONDS = 600.0
 """Speech that waits to be played; agents send faster than real time, and more than that is no answer."""
-
-
-class Cut(msgspec.Struct, frozen=True):
-    """An item that was interrupted: so many seconds of it were heard, and so many had come."""
-
-    item: str
-    heard: float
-    came: float
 
 
 class Item:
@@ -86,10 +68,7 @@ def sums(cuts: Sequence[Cut]) -> tuple[float, float]:
 
 
 class Voice(ABC):
-    """What an agent speaks with. What still comes of an item that was cut is known by its name in `_cut`."""
-
-    def __init__(self) -> None:
-        self._cut: set[str] = set()
+    """What an agent speaks with; what of its words may be heard is for its `Gate` to say."""
 
     @property
     @abstractmethod
@@ -98,15 +77,12 @@ class Voice(ABC):
 
     @abstractmethod
     def push(self, speech: Speech) -> None:
-        """Take what the agent says. What still comes of what was cut is dropped."""
+        """Take what the agent says."""
 
     def heed(self, event: AgentEvent) -> None:
-        """Take another of its words: where an answer ends and, where no items are named, before which one begins."""
-        match event:
-            case SpeechDone() | TurnDone():
-                self.done()
-            case Replying() | SpeechStopped() | Transcript(role="user"):
-                self._cut.discard("")
+        """Take another of its words: where an answer ends."""
+        if isinstance(event, SpeechDone | TurnDone):
+            self.done()
 
     @abstractmethod
     def done(self) -> None:
@@ -114,7 +90,7 @@ class Voice(ABC):
 
     @abstractmethod
     def renew(self) -> None:
-        """Nothing more comes of what was said, and its names mean nothing any more: the agent has a new connection."""
+        """Nothing more comes of what was said, and its names mean nothing any more: the agent's connection is gone."""
 
     @abstractmethod
     def cut(self) -> list[Cut]:
@@ -132,7 +108,6 @@ class AgentVoice(Voice):
     """
 
     def __init__(self, mouth: Mouth, finished: Callable[[Item], None] = lambda _: None) -> None:
-        super().__init__()
         self.dropped = 0.0
         self._mouth = mouth
         self._finished = finished
@@ -145,9 +120,7 @@ class AgentVoice(Voice):
         return bool(self._items)
 
     def push(self, speech: Speech) -> None:
-        """Take what the agent says. What still comes of an item that was cut is dropped."""
-        if speech.item in self._cut:
-            return
+        """Take what the agent says."""
         if sum(item.waiting for item in self._items) > MOST_SECONDS:
             self.dropped += speech.chunk.seconds
             return
@@ -169,7 +142,6 @@ class AgentVoice(Voice):
         cuts = []
         for item, task in items.items():
             cuts.append(self.heard(item))
-            self._cut.add(item.name)
             self._mouth.drop(item.utterance)
             task.cancel()
             self._ending.add(task)
@@ -177,9 +149,8 @@ class AgentVoice(Voice):
         return cuts
 
     def renew(self) -> None:
-        """Nothing more comes of what was said, and its names mean nothing any more: the agent has a new connection."""
+        """Nothing more comes of what was said, and its names mean nothing any more: the agent's connection is gone."""
         self.done()
-        self._cut.clear()
         for item in self._items:
             item.name = ""
 
@@ -196,7 +167,5 @@ class AgentVoice(Voice):
     async def _play(self, item: Item) -> None:
         with suppress(NobodyError):
             await self._mouth.speak(item.utterance, item.chunks())
-        if item.utterance.stopped:
-            self._cut.add(item.name)
         self._items.pop(item, None)
         self._finished(item)
