@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.signals import RATE, pcm, speech, tone
 
-from audiotap.endpointing import BEGIN, END, FRAME, Boundary, Endpointer, speech_bounds
+from audiotap.endpointing import BEGIN, END, FRAME, Boundary, Endpointer, speech_bounds, without_quiet
 
 FRAME_SAMPLES = round(RATE * FRAME)
 BEGIN_FRAMES, END_FRAMES = round(BEGIN / FRAME), round(END / FRAME)
@@ -132,3 +132,13 @@ def test_bounds_of_speech_to_the_last_sample() -> None:
 def test_no_speech_has_no_bounds(quiet: bytes) -> None:
     """Nothing, silence and a quiet room have none."""
     assert speech_bounds(quiet, RATE) is None
+
+
+@pytest.mark.parametrize(("most", "left"), [(0, 30), (159, 30), (160, 29), (800, 25), (5000, 20)])
+def test_quiet_frames_are_left_out_from_the_first_on(most: int, left: int) -> None:
+    """As many as may be missing, and no loud one; what is no whole frame stays."""
+    loud, quiet = tone(0.01), bytes(320)
+    kept = without_quiet((loud + loud + quiet) * 10 + b"\1\0", 16_000, most)
+    assert len(kept) == left * 320 + 2
+    assert kept.replace(quiet, b"") == loud * 20 + b"\1\0"
+    assert kept.startswith((loud + loud + quiet) if left == 30 else loud * 4)

@@ -10,7 +10,7 @@ from tests.signals import RATE, counting, pcm, tone, values
 
 from audiotap.audio import Chunk
 from audiotap.events import MIXED
-from audiotap.hearing import CUSHION, MOST_BEHIND, PATIENCE, UNANSWERED, Hearing, Notice
+from audiotap.hearing import BEHIND, CUSHION, MOST_BEHIND, PATIENCE, UNANSWERED, Hearing, Notice
 
 TICK = 0.02
 LAG = round(CUSHION * RATE)
@@ -86,6 +86,28 @@ def test_a_mix_that_makes_up_for_a_pause_is_heard_in_full() -> None:
     assert np.array_equal(sound[sound != 0], values(counting(320 + RATE)))
 
 
+def test_participants_make_up_for_a_stall_in_their_pauses() -> None:
+    """What was said is heard in full and in order; it is behind until its speaker is quiet, and no longer."""
+    listener = Listener()
+    pieces = [pcm(np.arange(1600) % 9000 + 1000 + n) for n in range(60)]
+    for n, piece in enumerate(pieces):
+        listener.push("ana", piece)
+        if n == 10:
+            listener.wait(0.8)
+        elif not 10 < n < 19:
+            listener.wait(0.1)
+        if n % 4 == 3:
+            listener.push("ana", bytes(3200))
+            listener.wait(0.1)
+    before = listener.samples
+    listener.push("ana", pcm([7]))
+    listener.wait(0.5)
+    sound = values(listener.heard)
+    assert np.array_equal(sound[sound > 7], values(b"".join(pieces)))
+    (last,) = np.flatnonzero(sound == 7)
+    assert last - before <= (BEHIND + CUSHION) * RATE
+
+
 def test_the_mix_takes_over_from_participants() -> None:
     """Nobody is heard twice: what participants had waiting is dropped, and what still comes of them is nothing."""
     listener = Listener()
@@ -120,14 +142,14 @@ def test_participants_lie_where_they_came(apart: float) -> None:
     """Whoever begins later is heard later by just as much, be a tick in between or not."""
     listener = Listener()
     listener.wait(0.5)
-    listener.push("ana", pcm(np.full(8000, 1000)))
+    listener.push("ana", pcm(np.full(8000, 10000)))
     before = listener.passed
     listener.wait(apart)
-    listener.push("bo", pcm(np.full(8000, 100)))
+    listener.push("bo", pcm(np.full(8000, 1000)))
     later = listener.passed - before
     listener.wait(1.0)
     sound = values(listener.heard)
-    ana, bo = (int(np.flatnonzero(sound // size % 10 == 1)[0]) for size in (1000, 100))
+    ana, bo = (int(np.flatnonzero(sound // size % 10 == 1)[0]) for size in (10000, 1000))
     assert (ana, bo - ana) == (before, later)
 
 

@@ -83,7 +83,17 @@ def speech_bounds(pcm: bytes, rate: int, threshold: float = THRESHOLD) -> tuple[
     return found[0].at, len(pcm) // SAMPLE_BYTES if last.speech else last.at
 
 
-def _loud(data: bytes, frames: int, size: int, threshold: float) -> list[bool]:
+def without_quiet(pcm: bytes | bytearray, rate: int, most: int) -> bytes:
+    """S16LE without its first quiet frames, so many of them that at most `most` samples are missing."""
+    size = max(1, round(rate * FRAME))
+    frames = len(pcm) // (size * SAMPLE_BYTES)
+    kept = np.array(_loud(pcm, frames, size, THRESHOLD), dtype=bool)
+    kept |= np.cumsum(~kept) > most // size
+    whole = np.frombuffer(pcm, dtype="<i2", count=frames * size).reshape(frames, size)
+    return bytes(whole[kept].tobytes()) + bytes(pcm[frames * size * SAMPLE_BYTES :])
+
+
+def _loud(data: bytes | bytearray, frames: int, size: int, threshold: float) -> list[bool]:
     if not frames:
         return []
     samples = np.frombuffer(data, dtype="<i2", count=frames * size).reshape(frames, size).astype(np.float32)

@@ -1,7 +1,8 @@
 """What a listener in the meeting hears: its tracks as one stream at one rate, in real time, without an end.
 
 Where a session has a mix, that is what's heard, as it comes. Where it has participants only, they are added up, each by
-its arrival: good enough to be understood, and never late. There is no clock here: `now` is handed in.
+its arrival: good enough to be understood. Who is late after a stall makes up for it in the pauses of their speech.
+There is no clock here: `now` is handed in.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import math
 from collections.abc import Sequence
 
 from audiotap.audio import SAMPLE_BYTES, Chunk, mix
-from audiotap.endpointing import Endpointer
+from audiotap.endpointing import Endpointer, without_quiet
 from audiotap.events import MIXED
 from audiotap.intake import Intake
 
@@ -18,8 +19,10 @@ PATIENCE = 0.25
 """Seconds without audio after which silence is heard: an agent must notice that nobody speaks."""
 CUSHION = 0.06
 """Seconds by which participants are heard later than they came, so that they come in time to be added up."""
+BEHIND = 0.3
+"""Seconds of a participant that may wait to be heard; of more, what is quiet is dropped, …"""
 MOST_BEHIND = 1.0
-"""Seconds of a participant that may wait to be heard; older ones are dropped."""
+"""… and of more than this the oldest, whatever it is."""
 
 
 UNANSWERED = 15.0
@@ -78,12 +81,15 @@ class Hearing:
             return self._give(self._take(track, chunks))
         if not self._mixed:
             waiting = self._waiting.setdefault(track, bytearray())
+            surplus = len(waiting) // SAMPLE_BYTES - round(BEHIND * self.rate)
             if not waiting:
                 waiting += bytes(max(0, self._passed(now) - self._given) * SAMPLE_BYTES)
             waiting += self._take(track, chunks)
             most = round(MOST_BEHIND * self.rate) * SAMPLE_BYTES
             if len(waiting) > most:
                 del waiting[: len(waiting) - most]
+            if surplus > 0:
+                waiting[:] = without_quiet(waiting, self.rate, surplus)
         return b""
 
     def tick(self, now: float) -> bytes:

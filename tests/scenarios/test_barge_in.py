@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from tests.scenarios.harness import Arg, Place, assert_same, sounding
-from tests.scenarios.meeting import bridged, joined, voice
+from tests.scenarios.harness import Arg, Place, assert_same, sounding, write
+from tests.scenarios.meeting import bridged, joined, silence, voice
 
 from audiotap.pacing import BLOCK, LEAD
 
@@ -48,3 +48,17 @@ async def test_an_interruption(place: Place, provider: str, rate: int, pause: fl
     assert [line["data"]["heard"] for line in log if line["event"] == "agent.interrupted"] == [
         pytest.approx(interrupted["heard"], abs=0.001)
     ]
+
+
+async def test_a_bot_that_can_drop_what_it_has(place: Place) -> None:
+    """It is told to, whatever pause was asked for, and the phone is silent at once."""
+    agent = await place.agent("openai", "--echo", "--think", 0)
+    bridge = await bridged(place, "openai", agent.url, "--bot-pause", 0)
+    said = np.concatenate([voice(2, 8000), silence(1.5, 8000), voice(0.5, 8000, 700), silence(2.5, 8000)])
+    file = write(place.folder / "said.wav", said, 8000)
+    bot = await place.bot(bridge.url, "--provider", "twilio", "--file", file)
+    await bridge.event("interrupted")
+    summary = (await bot.ended()).json
+    await bridge.stop()
+    assert summary["received"]["stop"] == 1
+    assert summary["residue_lost"] <= LEAD + BLOCK

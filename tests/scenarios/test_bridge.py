@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import AsyncExitStack
+
 import numpy as np
 import pytest
 import soxr
@@ -59,8 +61,9 @@ async def test_an_agent_of_another_rate(place: Place, rate: int) -> None:
         await bot.plays(round(0.95 * len(question)))
         await agent.event("turn")
         await bridge.event("transcript", role="agent")
-    await bridge.stop()
+    ended = await bridge.stop()
 
+    assert "leaked" not in ended.err
     expected = soxr.resample(soxr.resample(question, rate, 24000), 24000, rate)
     spoken = (await bridge.finished("bot_1")).samples("spoken")
     assert apart(expected[500:-500], spoken) < 200
@@ -103,20 +106,28 @@ def loudness(samples: Samples, pitch: float) -> float:
 
 
 async def test_more_bots_than_agents(place: Place) -> None:
-    """Who comes when there are as many agents as there may be is recorded and told so, and nothing more is dialled."""
+    """Who comes when there are as many agents as there may be is told so and recorded, and has one when it can."""
     agent = await place.agent("deepgram", "--echo", "--think", 0)
-    bridge = await bridged(place, "deepgram", agent.url, "--max-agents", 1)
-    async with joined(bridge, "first") as first, joined(bridge, "second", ready=False) as second:
-        warning = await bridge.event("warning", session="second")
-        await second.ask(voice(0.4))
-        await first.ask(voice(0.4))
-        await first.plays(round(0.4 * RATE))
+    bridge = await bridged(place, "deepgram", agent.url, "--max-agents", 1, "--linger", 0.1)
+    question = voice(0.4)
+    async with AsyncExitStack() as meetings:
+        first = await meetings.enter_async_context(joined(bridge, "first"))
+        async with joined(bridge, "second", ready=False) as second:
+            warning = await bridge.event("warning", session="second")
+            await second.ask(question)
+            await first.ask(question)
+            await first.plays(len(question))
+            assert len(agent.told("connected")) == 1
+            await meetings.aclose()
+            await bridge.event("agent.ready", session="second")
+            await agent.event("closed", connection=1)
+            await second.ask(question)
+            await second.plays(len(question))
     await bridge.stop()
 
     assert "--max-agents" in warning["message"]
     assert "at most 1" in bridge.warnings()[0]
-    assert len(agent.told("connected")) == 1
-    assert len(second.spoken) == 0
+    assert_same(second.spoken, question)
     assert_same((await bridge.finished("second")).samples("mixed"), second.said)
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import soundfile
 from pytest_httpserver import HTTPServer
-from tests.scenarios.harness import DEADLINE, Place, Samples, assert_same
+from tests.scenarios.harness import ANA, DEADLINE, Place, Samples, assert_same, sounding
 from tests.scenarios.meeting import RecallBot, bridged, joined, voice
 from tests.scenarios.providers import RECALL_KEY, assert_authorized, know
 from werkzeug import Request, Response
@@ -126,6 +126,35 @@ async def test_an_interruption_of_what_is_not_played_yet(place: Place, server: R
         await bot.ask(voice(0.4))
         assert_says(await server.asked(), voice(0.4, 24000))
     assert [request.method for request, _ in server.server.log] == ["POST"]
+
+
+async def test_ctrl_c_while_a_clip_is_played(place: Place, server: Recall) -> None:
+    """The bot is silenced before the bridge ends, and what was heard of the clip is in the recording."""
+    agent = await place.agent("openai", "--echo", "--think", 0)
+    bridge = await bridged(place, "openai", agent.url)
+    async with joined(bridge, kind=RecallBot) as bot:
+        await bot.ask(voice(4))
+        assert (await server.asked())[0] == "POST"
+        await bridge.event("track.started", track="spoken")
+        ended = await bridge.stop()
+    assert (await server.asked())[0] == "DELETE"
+    assert ended.status == 0
+    assert 0 < len(sounding((await bridge.finished("bot_1")).samples("spoken"))) < 3 * 24000
+
+
+async def test_who_can_neither_hear_nor_play_clips(place: Place, server: Recall) -> None:
+    """A key of Recall's is for Recall's bots: nobody else's is asked to play anything, and no agent is dialled."""
+    agent = await place.agent("openai")
+    bridge = await bridged(place, "openai", agent.url)
+    bot = await place.bot(bridge.url, "--provider", "livekit", "--file", ANA, "--seconds", 0.5)
+    error = await bridge.event("error")
+    await bot.ended()
+    await bridge.stop()
+    assert "takes no speech" in error["message"]
+    assert "Attendee" in error["hint"]
+    assert "RECALL_API_KEY" not in error["hint"]
+    assert agent.told("connected") == []
+    assert server.server.log == []
 
 
 async def test_a_no(place: Place, server: Recall) -> None:

@@ -92,10 +92,9 @@ def root(
 def main() -> None:
     """Run the command line; every expected error ends as one clear line and its exit status.
 
-    Whoever is in the middle of a line, which a shell completes, is told of none. At the end nobody looks for cycles in
-    what goes with the process anyway: that was a tenth of a short command's time.
+    Whoever is in the middle of a line, which a shell completes, is told of none.
     """
-    atexit.register(gc.freeze)
+    atexit.register(_leave)
     if settings.completing():
         sys.stderr = StringIO()
     try:
@@ -103,6 +102,15 @@ def main() -> None:
     except AudiotapError as error:
         complain(error)
         sys.exit(error.status)
+
+
+def _leave() -> None:
+    """Nobody looks for cycles in what goes with the process anyway: that was a tenth of a short command's time.
+
+    Resamplers want to be looked for: those that nobody has freed at the end complain of it on stderr.
+    """
+    if "soxr" not in sys.modules:
+        gc.freeze()
 
 
 def complain(error: AudiotapError) -> None:

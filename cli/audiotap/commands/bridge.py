@@ -24,7 +24,10 @@ def bridge(
     agent: Wanted,
     plan: Plan,
     max_agents: Annotated[
-        int, typer.Option(help="Agents at the same time; sessions beyond that are recorded only.", min=1)
+        int,
+        typer.Option(
+            help="Agents at the same time; sessions beyond that are recorded only, until another one has left.", min=1
+        ),
     ] = 10,
     bot_pause: Annotated[
         float,

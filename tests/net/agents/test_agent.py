@@ -154,17 +154,22 @@ async def test_nobody_is_there(vendor: Vendor) -> None:
 
 
 async def test_a_patient_one_dials_again_from_the_first_try_on(clock: Clock) -> None:
-    """As often as there are pauses to make, each of them told; then it's over."""
+    """Each pause is told, and at last that it goes on like that: nobody wants to read the same for hours."""
     talk = Talk("ws://127.0.0.1:1/", patient=True)
-    opening = asyncio.create_task(refused(talk))
+    opening = asyncio.create_task(talk.agent.open())
     for number, seconds in enumerate(BACK_OFF, 1):
         await talk.told.until(number)
         assert talk.oddities[-1].endswith(f"dialling again in {seconds:g} s")
         clock.advance(seconds)
-    assert (await opening).status == Exit.NOBODY
-    assert len(talk.told) == len(BACK_OFF)
+    await talk.told.until(len(BACK_OFF) + 1)
+    assert talk.oddities[-1].endswith(f"dialling again every {BACK_OFF[-1]:g} s from now on")
+    await clock.go(3 * BACK_OFF[-1])
+    assert len(talk.told) == len(BACK_OFF) + 1
     assert talk.ear.losses == []
+    assert not opening.done()
     await talk.agent.close()
+    with pytest.raises(AudiotapError):
+        await opening
 
 
 async def test_what_is_no_websocket_server(clock: Clock) -> None:
@@ -639,6 +644,7 @@ async def test_leaving_one_who_does_not_read(vendor: Vendor, clock: Clock) -> No
         talk.agent.say(Write("x" * 50_000_000))
         await clock.until(asyncio.create_task(talk.agent.leave()))
         assert talk.agent.over.is_set()
+        assert clock.ahead < 30
 
 
 async def test_leaving_twice_and_before_it_began(vendor: Vendor) -> None:

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from io import BytesIO
 
+import numpy as np
 import pytest
 import soundfile
 from pytest_httpserver import HTTPServer
@@ -19,7 +20,7 @@ from werkzeug import Request, Response
 from audiotap.agent_events import Speech
 from audiotap.audio import Chunk
 from audiotap.net.agents import clips as module
-from audiotap.net.agents.clips import ClipVoice
+from audiotap.net.agents.clips import BLOCK, ClipVoice
 from audiotap.net.agents.gate import Cut
 from audiotap.net.rest.base import Access
 from audiotap.reports import Odd, Report
@@ -75,7 +76,9 @@ class Meeting:
     def __init__(self, server: HTTPServer) -> None:
         self.bot = Bot(server)
         self.told: Told[Report] = Told()
-        self.voice = ClipVoice("bot-1", Access(server.url_for("/").rstrip("/"), KEY), self.told.add)
+        self.spoken: list[tuple[Chunk, float]] = []
+        access = Access(server.url_for("/").rstrip("/"), KEY)
+        self.voice = ClipVoice("bot-1", access, lambda *said: self.spoken.append(said), self.told.add)
 
     def push(self, item: str, seconds: float) -> None:
         self.voice.push(Speech(Chunk(tone(seconds), RATE), item))
@@ -240,10 +243,27 @@ async def test_an_answer_that_is_too_long(meeting: Meeting, monkeypatch: pytest.
 
 
 async def test_closing_in_the_middle(meeting: Meeting) -> None:
-    """With a clip that is played, one that is asked for, and one that waits."""
+    """The clip that is played is silenced, and the one that waits is never asked for."""
     meeting.push("a", 0.5)
     meeting.push("b", 0.5)
     meeting.voice.done()
     await meeting.playing(1)
     await meeting.voice.close()
-    assert meeting.bot.asked == ["POST"]
+    assert meeting.bot.asked == ["POST", "DELETE"]
+
+
+async def test_what_is_heard_is_told_block_by_block(meeting: Meeting, clock: Clock) -> None:
+    """Each when it is heard, without a hole, up to where the clip is cut."""
+    for _ in range(2):
+        meeting.push("a", 0.55)
+    meeting.voice.done()
+    await meeting.playing(1)
+    await clock.go(0.75)
+    (cut,) = meeting.voice.cut()
+    await meeting.bot.until(2)
+    heard = b"".join(chunk.pcm for chunk, _ in meeting.spoken)
+    assert heard == (tone(0.55) * 2)[: len(heard)]
+    assert cut.heard - BLOCK <= len(heard) / 2 / RATE <= cut.heard + BLOCK
+    times = [at for _, at in meeting.spoken]
+    lengths = [chunk.seconds for chunk, _ in meeting.spoken]
+    assert np.diff(times) == pytest.approx(lengths[:-1])

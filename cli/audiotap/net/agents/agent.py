@@ -42,12 +42,12 @@ from audiotap.text import printable, without_path
 
 OPENING_SECONDS = 15.0
 """What an agent may take from the dial to its readiness."""
-SENDING_SECONDS = 10.0
+SENDING_SECONDS = 5.0
 """What an agent that we leave may take to read what was said to it before."""
 LAST_WORDS_SECONDS = 2.0
 """How long an agent that told of a fatal fault is given to close by itself."""
 BACK_OFF = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0)
-"""Seconds before each try to dial again; after the last one it's over."""
+"""Seconds before each try to dial again; after the last one it's over, or goes on like that for who is patient."""
 LASTING = 30.0
 """Seconds after which a connection was a good one: the next tries begin anew."""
 MOST_MEMORY = 100
@@ -77,8 +77,8 @@ class Agent:
     """One agent over any number of connections. All methods belong to the event loop's thread.
 
     With a `conversation` it goes on with that one, where the vendor can; a `patient` one dials again from the first try
-    on. `id` is the agent's for what is going on, `ready` is set while it may be spoken to, `over` when it is finished,
-    `ending` then says why.
+    on, and for ever. `id` is the agent's for what is going on, `ready` is set while it may be spoken to, `over` when it
+    is finished, `ending` then says why.
     """
 
     def __init__(
@@ -130,11 +130,6 @@ class Agent:
         """What ended it, if that was not us."""
         return self.ending if self.ending is not None and not self._leaving else None
 
-    @property
-    def dropped(self) -> float:
-        """Seconds of the user's audio that the agent did not read in time."""
-        return self._outbox.dropped
-
     async def open(self) -> None:
         """Dial, and return when it may be spoken to. AudiotapError, by the vendor's own words, when it never may."""
         self._task = asyncio.create_task(self._run(), name=f"agent {self.name}")
@@ -152,7 +147,10 @@ class Agent:
         if self.over.is_set() or (lost and isinstance(event, Fleeting)):
             return False
         self._idle.clear()
+        before = self._outbox.dropped
         self._outbox.put(event)
+        if self._outbox.dropped and not before:
+            self._tell(Odd(f"{self.name}: it does not take what is said in time; the oldest of it is dropped"))
         return True
 
     def refuse(self, call: ToolCall) -> None:
@@ -168,10 +166,12 @@ class Agent:
                 self._awaited = (step.until, answered) if step.until is not None else None
                 self.say(step.say)
                 await _first(wait_for(self._idle, SENDING_SECONDS), self.over.wait())
+                if not self._idle.is_set():
+                    break
                 if step.until is not None:
                     await _first(wait_for(answered, step.seconds), self.over.wait())
         if self._connection is not None:
-            await self._connection.close()
+            await _closed(self._connection)
         await self.close()
 
     async def close(self) -> None:
@@ -191,13 +191,16 @@ class Agent:
             self._outbox.forget()
             lost = self.connections > before
             tries = 0 if self._loop.time() - dialled > LASTING else tries
-            if self._leaving or not ending.again or tries >= len(BACK_OFF):
+            last = tries >= len(BACK_OFF)
+            if self._leaving or not ending.again or (last and not self._patient):
                 self._end(ending)
                 return
-            self._tell(Odd(f"{self.name}: {printable(ending.message)}; dialling again in {BACK_OFF[tries]:g} s"))
+            if tries <= len(BACK_OFF):
+                when = f"every {BACK_OFF[-1]:g} s from now on" if last else f"in {BACK_OFF[tries]:g} s"
+                self._tell(Odd(f"{self.name}: {printable(ending.message)}; dialling again {when}"))
             if lost:
                 self._hears.lost(ending)
-            await asyncio.sleep(BACK_OFF[tries])
+            await asyncio.sleep(BACK_OFF[min(tries, len(BACK_OFF) - 1)])
             tries += 1
 
     async def _dial_and_talk(self) -> Ending:
@@ -334,7 +337,9 @@ class Agent:
         """What an HTTP status instead of a connection means."""
         code = error.response.status_code
         body = self._without_key(bytes(error.response.body or b"").decode(errors="replace"))[:SHOWN]
-        said = f"{self.name} answers HTTP {code} at {without_path(self.address.url)}{f': {body}' if body else ''}"
+        said = (
+            f"HTTP {code} at {without_path(self.address.url)}{f': {printable(body.strip())}' if body.strip() else ''}"
+        )
         if code == 429 or code >= 500:
             return Ending(said, TROUBLE, again=True, status=Exit.FAILED)
         if code in {401, 403}:
@@ -359,6 +364,8 @@ class Agent:
     def _end(self, ending: Ending) -> None:
         if self.ending is None:
             self.ending = ending
+            if self._outbox.dropped:
+                self._tell(Odd(f"{self.name}: {self._outbox.dropped:.1f} s of what was said did not reach it"))
         self.ready.clear()
         self.over.set()
 
@@ -392,6 +399,15 @@ async def _dial(address: Address) -> ClientConnection:
         max_size=MAX_MESSAGE,
         close_timeout=LAST_WORDS_SECONDS,
     )
+
+
+async def _closed(connection: ClientConnection) -> None:
+    """Close a connection; one whose other end reads nothing any more is cut."""
+    try:
+        async with asyncio.timeout(LAST_WORDS_SECONDS):
+            await connection.close()
+    except TimeoutError:
+        connection.transport.abort()
 
 
 async def _first(*works: object) -> None:

@@ -30,7 +30,7 @@ from audiotap.hearing import UNANSWERED, Hearing, Notice
 from audiotap.net.agents.agent import Agent, without_tool
 from audiotap.net.agents.clips import ClipVoice
 from audiotap.net.agents.gate import Cut, Gate
-from audiotap.net.agents.voice import AgentVoice, Item, Voice, sums, truncations
+from audiotap.net.agents.voice import MOST_SECONDS, AgentVoice, Item, Voice, sums, truncations
 from audiotap.net.live import Live
 from audiotap.net.rest.base import Access
 from audiotap.net.tap import Tap
@@ -44,7 +44,11 @@ TICK = 0.02
 """Seconds between the times at which silence and participants are heard."""
 PAUSE = LEAD + 0.2
 """Seconds that a bot is asked to hold what it was sent when it is interrupted: that, and a margin."""
+CLIPPED = frozenset({"recall", "recall110"})
+"""Whose bots play clips over REST."""
 CLIPS = "set RECALL_API_KEY, and its answers are played as clips over REST; or use a bot of Attendee"
+HEARS_ONLY = "it can be recorded only; use a bot of Attendee"
+GONE = "a bot that joins anew has a new agent; this one is recorded as before"
 
 Tell = Callable[[Report], None]
 
@@ -69,6 +73,7 @@ class Bridge:
         self._tell = tell
         self._loop = asyncio.get_running_loop()
         self._attendants: dict[SessionKey, Attendant | None] = {}
+        self._waiting: dict[SessionKey, Live] = {}
         self._closing: set[asyncio.Task[None]] = set()
         self._ticking = asyncio.create_task(self._tick(), name="bridge")
 
@@ -83,6 +88,7 @@ class Bridge:
 
     def left(self, live: Live) -> None:
         """A session is over, and so is its agent's part."""
+        self._waiting.pop(live.session.key, None)
         attendant = self._attendants.pop(live.session.key, None)
         if attendant is not None:
             self._close(attendant)
@@ -98,15 +104,25 @@ class Bridge:
 
     def _attend(self, live: Live) -> Attendant | None:
         """An agent for a session; None where it must do without."""
-        session = live.session.key[1]
-        at_work = sum(attendant is not None and attendant.at_work for attendant in self._attendants.values())
-        if at_work >= self._bridging.most:
-            self._tell(Odd(f"no agent takes part: there are {at_work} already (--max-agents)", session))
+        key = live.session.key
+        clipped = live.dialect.name in CLIPPED
+        if Speak not in live.dialect.knows and not (clipped and self._bridging.clips is not None):
+            why = f"no agent takes part: a bot of {live.dialect.name} takes no speech"
+            self._tell(Failed(why, CLIPS if clipped else HEARS_ONLY, key[1]))
             return None
-        if Speak not in live.dialect.knows and self._bridging.clips is None:
-            self._tell(Failed(f"no agent takes part: a bot of {live.dialect.name} takes no speech", CLIPS, session))
+        if self._at_work >= self._bridging.most:
+            why = f"no agent takes part yet: there are {self._at_work} already (--max-agents)"
+            self._tell(Odd(f"{why}; one will when another has left", key[1]))
+            self._waiting[key] = live
             return None
         return Attendant(self._tap, live, self._bridging, self._tell)
+
+    @property
+    def _at_work(self) -> int:
+        """Agents that there are, or may be, and those that are about to leave."""
+        return len(self._closing) + sum(
+            attendant is not None and attendant.at_work for attendant in self._attendants.values()
+        )
 
     def _close(self, attendant: Attendant) -> None:
         closing = asyncio.create_task(attendant.close(), name="agent leaves")
@@ -116,6 +132,9 @@ class Bridge:
     async def _tick(self) -> None:
         while True:
             await asyncio.sleep(TICK)
+            while self._waiting and self._at_work < self._bridging.most:
+                key = next(iter(self._waiting))
+                self._attendants[key] = self._attend(self._waiting.pop(key))
             for attendant in self._attendants.values():
                 if attendant is not None:
                     attendant.tick(self._loop.time())
@@ -134,9 +153,10 @@ class Attendant:
         self._dialogue = Dialogue()
         self._gate = Gate()
         self._voice: Voice | None = None
-        self._agent = Agent(bridging.dialect, bridging.account, bridging.settings, self, tell, patient=True)
+        self._agent = Agent(bridging.dialect, bridging.account, bridging.settings, self, self._told, patient=True)
         self._hearing = Hearing(self._agent.dialect.rate, self._loop.time())
         self._notice = Notice(self._hearing.rate)
+        self._told_dropped = False
         self._leaving = False
         self._lost = asyncio.Event()
         self._following = asyncio.create_task(self._follow(), name="agent comes and goes")
@@ -165,6 +185,10 @@ class Attendant:
             self._notice.push(pcm, now)
 
     # The agent's side
+
+    def _told(self, report: Report) -> None:
+        """The agent's connection tells something, of no session yet."""
+        self._tell(Odd(report.message, self._session) if isinstance(report, Odd) else report)
 
     def hear(self, event: AgentEvent) -> None:
         """The agent said something."""
@@ -202,9 +226,9 @@ class Attendant:
         self._leaving = True
         self._following.cancel()
         await asyncio.gather(self._following, return_exceptions=True)
-        await self._agent.leave()
         if self._voice is not None:
             await self._voice.close()
+        await self._agent.leave()
         for task in self._tasks:
             task.cancel()
 
@@ -219,9 +243,11 @@ class Attendant:
             self._meet()
             await first_of(self._lost.wait(), over())
             self._lost.clear()
+        if self._voice is not None:
+            self._voice.renew()
         ending = self._agent.lost
         if ending is not None:
-            self._tell(Failed(f"the agent is gone: {ending.message}", ending.hint, self._session))
+            self._tell(Failed(f"the agent is gone: {ending.message}", ending.hint or GONE, self._session))
 
     def _meet(self) -> None:
         """Tell of the agent, which may be spoken to, for the first time or again."""
@@ -235,11 +261,19 @@ class Attendant:
         if self._voice is None:
             self._voice = self._made_voice()
         self._voice.push(speech)
+        if self._voice.dropped and not self._told_dropped:
+            self._told_dropped = True
+            self._tell(
+                Odd(
+                    f"the agent is {MOST_SECONDS / 60:g} min ahead of what is heard: the rest is dropped", self._session
+                )
+            )
 
     def _made_voice(self) -> Voice:
         clips = self._bridging.clips
         if Speak not in self._live.dialect.knows and clips is not None:
-            return ClipVoice(self._live.session.bot or self._session, clips, self._tell)
+            bot = self._live.session.bot or self._session
+            return ClipVoice(bot, clips, lambda chunk, at: self._tap.place_spoken(self._live, chunk, at), self._tell)
         return AgentVoice(self._tap.mouth(self._live), self._finished)
 
     def _cut(self) -> None:

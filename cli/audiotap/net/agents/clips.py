@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 
 from audiotap.agent_events import Speech
-from audiotap.audio import Chunk
+from audiotap.audio import SAMPLE_BYTES, Chunk
 from audiotap.errors import AudiotapError
 from audiotap.net.agents.gate import Cut
 from audiotap.net.agents.voice import MOST_SECONDS, Voice
@@ -15,6 +15,11 @@ from audiotap.net.rest.base import Access
 from audiotap.net.rest.recall import RecallRest, speech
 from audiotap.net.tasks import Worker, wait_for
 from audiotap.reports import Odd, Report
+
+BLOCK = 0.1
+"""Seconds of a clip that are recorded at once, when they are heard."""
+LEAVING = 2.0
+"""Seconds that Recall may take to silence what is being played when we leave."""
 
 
 class Clip:
@@ -28,20 +33,23 @@ class Clip:
         self.cut = asyncio.Event()
 
     def push(self, chunk: Chunk) -> None:
-        """Take audio; what never ends is too long to be played, and not kept either."""
-        if self.seconds <= MOST_SECONDS:
-            self.chunks.append(chunk)
-            self.seconds += chunk.seconds
+        """Take audio."""
+        self.chunks.append(chunk)
+        self.seconds += chunk.seconds
 
 
 class ClipVoice(Voice):
     """Has a bot play what an agent says, one answer after the other, each when all of it is there.
 
-    Nobody tells when a clip was played: it counts as heard in real time from the answer to its request on.
+    Nobody tells when a clip was played: it counts as heard in real time from the answer to its request on, and
+    `spoken` is told of each of its blocks with the time of its first sample.
     """
 
-    def __init__(self, bot: str, access: Access, tell: Callable[[Report], None]) -> None:
+    def __init__(
+        self, bot: str, access: Access, spoken: Callable[[Chunk, float], None], tell: Callable[[Report], None]
+    ) -> None:
         self._bot = bot
+        self._spoken = spoken
         self._tell = tell
         self._loop = asyncio.get_running_loop()
         self._recall = RecallRest(access, lambda told: tell(Odd(told)))
@@ -50,6 +58,7 @@ class ClipVoice(Voice):
         self._waiting: deque[Clip] = deque()
         self._current: Clip | None = None
         self._some = asyncio.Event()
+        self._closed = False
         self._task = asyncio.create_task(self._run(), name="agent's clips")
 
     @property
@@ -63,6 +72,9 @@ class ClipVoice(Voice):
             self.done()
         if self._coming is None:
             self._coming = Clip(speech.item)
+        if self._coming.seconds > MOST_SECONDS:
+            self.dropped += speech.chunk.seconds
+            return
         self._coming.push(speech.chunk)
 
     def done(self) -> None:
@@ -88,7 +100,11 @@ class ClipVoice(Voice):
         return [self._heard(clip) for clip in clips]
 
     async def close(self) -> None:
-        """Be gone."""
+        """Be gone, and have the bot be silent."""
+        self._closed = True
+        self.cut()
+        self._some.set()
+        await asyncio.wait({self._task}, timeout=LEAVING)
         self._task.cancel()
         await asyncio.gather(self._task, return_exceptions=True)
         self._encoder.stop()
@@ -103,18 +119,21 @@ class ClipVoice(Voice):
 
     async def _run(self) -> None:
         async with self._recall:
-            while True:
+            while not self._closed:
                 while self._waiting:
                     self._current = self._waiting.popleft()
                     await self._try(self._current)
                     self._current = None
-                self._some.clear()
-                await self._some.wait()
+                if not self._closed:
+                    self._some.clear()
+                    await self._some.wait()
 
     async def _try(self, clip: Clip) -> None:
         try:
             await self._play(clip)
         except AudiotapError as error:
+            if self._closed:
+                return
             self._tell(Odd(f"an answer could not be {'silenced' if clip.cut.is_set() else 'played'}: {error.message}"))
 
     async def _play(self, clip: Clip) -> None:
@@ -124,5 +143,22 @@ class ClipVoice(Voice):
             return
         await self._recall.speak(self._bot, mp3)
         clip.began = self._loop.time()
-        if await wait_for(clip.cut, seconds):
+        if await self._is_cut(clip, clip.began + seconds):
             await self._recall.hush(self._bot)
+
+    async def _is_cut(self, clip: Clip, ends: float) -> bool:
+        """Record a clip as it is heard; whether it is cut before it ends."""
+        at = clip.began or 0.0
+        for chunk in _blocks(clip.chunks):
+            if await wait_for(clip.cut, max(0.0, at - self._loop.time())):
+                return True
+            self._spoken(chunk, at)
+            at += chunk.seconds
+        return await wait_for(clip.cut, max(0.0, ends - self._loop.time()))
+
+
+def _blocks(chunks: Sequence[Chunk]) -> Iterator[Chunk]:
+    for chunk in chunks:
+        size = round(chunk.rate * BLOCK) * SAMPLE_BYTES
+        for start in range(0, len(chunk.pcm), size):
+            yield Chunk(chunk.pcm[start : start + size], chunk.rate)

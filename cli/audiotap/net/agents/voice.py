@@ -13,9 +13,12 @@ from audiotap.audio import Chunk
 from audiotap.errors import NobodyError
 from audiotap.net.agents.gate import Cut
 from audiotap.net.mouth import Mouth, Utterance
+from audiotap.net.tasks import wait_for
 
 MOST_SECONDS = 600.0
 """Speech that waits to be played; agents send faster than real time, and more than that is no answer."""
+STALLED = 15.0
+"""Seconds for which an item may stay without more audio, and without an end; then it is over."""
 
 
 class Item:
@@ -53,7 +56,8 @@ class Item:
             if self.complete:
                 return
             self._more.clear()
-            await self._more.wait()
+            if not await wait_for(self._more, STALLED):
+                self.complete = True
 
 
 def truncations(cuts: Sequence[Cut]) -> list[Truncate]:
@@ -68,7 +72,12 @@ def sums(cuts: Sequence[Cut]) -> tuple[float, float]:
 
 
 class Voice(ABC):
-    """What an agent speaks with; what of its words may be heard is for its `Gate` to say."""
+    """What an agent speaks with; what of its words may be heard is for its `Gate` to say.
+
+    `dropped` are seconds that came when more than MOST_SECONDS waited.
+    """
+
+    dropped = 0.0
 
     @property
     @abstractmethod
@@ -108,7 +117,6 @@ class AgentVoice(Voice):
     """
 
     def __init__(self, mouth: Mouth, finished: Callable[[Item], None] = lambda _: None) -> None:
-        self.dropped = 0.0
         self._mouth = mouth
         self._finished = finished
         self._items: dict[Item, asyncio.Task[None]] = {}
