@@ -2,11 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import numpy as np
 import pytest
-from tests.scenarios.harness import Arg, Place, assert_same, sounding, write
+from tests.scenarios.harness import RATE, Arg, Place, assert_same, sounding, write
 from tests.scenarios.meeting import bridged, joined, silence, voice
+from websockets.asyncio.server import ServerConnection, serve
 
+from audiotap.agent_events import (
+    AgentEvent,
+    Configure,
+    Configured,
+    Replying,
+    Speech,
+    SpeechDone,
+    TurnDone,
+    VadMode,
+)
+from audiotap.audio import Chunk
+from audiotap.dialects.agents.amigo import Amigo
+from audiotap.dialects.base import Side
 from audiotap.pacing import BLOCK, LEAD
 
 CASES = [
@@ -62,3 +78,40 @@ async def test_a_bot_that_can_drop_what_it_has(place: Place) -> None:
     await bridge.stop()
     assert summary["received"]["stop"] == 1
     assert summary["residue_lost"] <= LEAD + BLOCK
+
+
+async def test_an_answer_that_takes_another_one_s_place(place: Place) -> None:
+    """An agent that thinks better of it interrupts itself: what it said before is silent at once."""
+    first, second = voice(4), voice(0.4, pitch=700)
+    began = asyncio.Event()
+
+    async def amigo(connection: ServerConnection) -> None:
+        language = Amigo(Side.THEIRS)
+
+        async def say(*events: AgentEvent) -> None:
+            for wire in (wire for event in events for wire in language.encode(event)):
+                await connection.send(wire)
+
+        async for wire in connection:
+            for event in language.decode(wire):
+                if isinstance(event, Configure):
+                    await say(Configured(conversation="c" * 24))
+                elif isinstance(event, VadMode) and event.on:
+                    await say(VadMode(on=True), Replying("one"), Speech(Chunk(first.tobytes(), RATE)))
+            if began.is_set():
+                began.clear()
+                await say(Replying("two"), Speech(Chunk(second.tobytes(), RATE)), SpeechDone(), TurnDone("two"))
+
+    async with serve(amigo, "127.0.0.1", 0, select_subprotocol=lambda _, offered: offered[0]) as server:
+        url = f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        bridge = await bridged(place, "amigo", url)
+        async with joined(bridge) as bot:
+            await bot.plays(RATE // 2)
+            began.set()
+            await bot.say(silence(0.2))
+            await bridge.event("interrupted")
+            await bot.until(lambda: np.array_equal(bot.spoken[-len(second) :], second) or None, "the second answer")
+        await bridge.stop()
+    cut = len(bot.spoken) - len(second)
+    assert RATE // 2 <= cut < len(first)
+    assert_same(bot.spoken[:cut], first[:cut])

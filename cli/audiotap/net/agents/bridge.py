@@ -12,6 +12,7 @@ from contextlib import suppress
 import msgspec
 
 from audiotap.agent_events import (
+    INTERRUPTED,
     AgentEvent,
     Cancel,
     Listen,
@@ -202,6 +203,8 @@ class Attendant:
             case SpeechFile():
                 return
             case SpeechStarted():
+                self._cut()
+            case TurnDone(reason=reason) if reason == INTERRUPTED and self._voice is not None and self._voice.speaking:
                 self._cut()
             case ToolCall(ours=True):
                 self._tell(without_tool(event, self._session))
