@@ -6,6 +6,7 @@ import atexit
 import gc
 import sys
 from io import StringIO
+from traceback import clear_frames
 from typing import Annotated
 
 import typer
@@ -93,7 +94,8 @@ def main() -> None:
     """Run the command line; every expected error ends as one clear line and its exit status.
 
     Whoever is in the middle of a line, which a shell completes, is told of none. At the end nobody looks for cycles in
-    what goes with the process anyway: that was a tenth of a short command's time.
+    what goes with the process anyway: that was a tenth of a short command's time. What failed holds nothing then, or
+    libraries complain of what is left.
     """
     atexit.register(gc.freeze)
     if settings.completing():
@@ -102,6 +104,7 @@ def main() -> None:
         app(prog_name="audiotap")
     except AudiotapError as error:
         complain(error)
+        clear_frames(error.__traceback__)
         sys.exit(error.status)
 
 
