@@ -32,7 +32,7 @@ BOT_ID = r"[A-Za-z0-9_-]{1,80}"
 MOST_SECONDS = 3600.0
 """That a provider may take."""
 DOUBT = "what was asked may have been done all the same (a bot may be on its way): look before you try again"
-ADDRESS = "is that the address of its REST interface?"
+STRANGE = f"is that the address of its REST interface? If it is, {DOUBT}"
 
 
 class Access(msgspec.Struct, frozen=True):
@@ -131,7 +131,7 @@ class Rest(ABC):
     async def ask(self, kind: type[T], path: str, query: Mapping[str, str]) -> T:
         """What the provider tells, asked once. RestError for every other answer, and for none."""
         deadline = asyncio.get_running_loop().time() + self._timeout
-        return self._taken(kind, await self._send("GET", path, None, query, deadline), ADDRESS)
+        return self._taken(kind, await self._send("GET", path, None, query, deadline))
 
     async def insist(self, kind: type[T], method: str, path: str, body: object = None) -> T:
         """Have something done. A provider that asks to wait is waited for, as long as the time limit allows.
@@ -146,7 +146,7 @@ class Rest(ABC):
             self._tell(f"{self.name} asks to wait: trying again in {wait:g} s")
             await asyncio.sleep(wait)
             answer = await self._send(method, path, body, {}, deadline)
-        return self._taken(kind, answer, f"{ADDRESS} If it is, {DOUBT}")
+        return self._taken(kind, answer)
 
     async def _send(self, method: str, path: str, body: object, query: Mapping[str, str], deadline: float) -> Answer:
         import httpx2
@@ -186,7 +186,7 @@ class Rest(ABC):
             if len(body) > MOST_ANSWERED:
                 raise RestError(
                     f"{self.base} answered more than {human_size(MOST_ANSWERED)}, which {self.name} does not",
-                    ADDRESS,
+                    STRANGE,
                     Exit.FAILED,
                     response.status_code,
                 )
@@ -221,7 +221,7 @@ class Rest(ABC):
     def _unbuilt(self, why: str, hint: str) -> RestError:
         return RestError(f"cannot reach {self.name} at {self.base}: {why}", hint, Exit.ENVIRONMENT)
 
-    def _taken(self, kind: type[T], answer: Answer, doubt: str) -> T:
+    def _taken(self, kind: type[T], answer: Answer) -> T:
         if not answer.is_yes:
             raise refusal(answer, self.name, self.variable, self._secrets)
         if kind is type(None):
@@ -230,7 +230,7 @@ class Rest(ABC):
             return msgspec.json.decode(answer.body, type=kind)
         except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
             raise RestError(
-                f"{self.base} answered something that {self.name} does not say", doubt, Exit.FAILED, answer.code
+                f"{self.base} answered something that {self.name} does not say", STRANGE, Exit.FAILED, answer.code
             ) from error
 
     def _checked_key(self, key: str) -> str:
