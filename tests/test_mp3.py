@@ -12,7 +12,7 @@ import soundfile
 import soxr
 
 from audiotap.audio import Chunk
-from audiotap.errors import UsageError
+from audiotap.errors import MachineError, UsageError
 from audiotap.mp3 import RATE, encode, silence
 
 PLENTY = 10**7
@@ -53,6 +53,18 @@ def test_an_endless_pipe_is_not_read_to_its_end() -> None:
     """What cannot fit is refused when that is known."""
     with pytest.raises(UsageError, match="too long"):
         encode(repeat(Chunk(bytes(RATE), RATE)), 100_000)
+
+
+def test_a_libsndfile_without_mp3(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those of older systems: a clear error, and how to get a newer one."""
+
+    def refuse(*_: object, **__: object) -> None:
+        raise soundfile.LibsndfileError(1)
+
+    monkeypatch.setattr(soundfile, "SoundFile", refuse)
+    with pytest.raises(MachineError, match="writes no MP3") as refused:
+        silence(0.1)
+    assert "pip install" in refused.value.hint
 
 
 def test_silence_is_silent() -> None:

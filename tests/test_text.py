@@ -39,6 +39,8 @@ def test_sizes_in_words(size: int, text: str) -> None:
         ("wss://host?secret", "wss://host"),
         ("wss://name:secret@host/", "wss://host/"),
         ("ws://[::1]:80", "ws://[::1]:80"),
+        ("wss://host#secret", "wss://host"),
+        ("host/secret", "host/…"),
     ],
 )
 def test_an_address_without_its_path(url: str, shown: str) -> None:

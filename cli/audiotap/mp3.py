@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from io import BytesIO
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
 from audiotap.audio import Chunk
-from audiotap.errors import UsageError
+from audiotap.errors import MachineError, UsageError
 from audiotap.intake import Intake
 from audiotap.text import human_size
 
@@ -21,22 +21,57 @@ COMPRESSION = 0.5
 """Of libsndfile's 0 to 1; at this rate a constant 80 kbit/s, which speech does not suffer from."""
 
 
+class Mp3:
+    """An MP3 of at most `most` bytes, made as speech comes, in a block.
+
+    MachineError where libsndfile knows no MP3.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._file = BytesIO()
+        self._intake = Intake(RATE, lambda _: None)
+        self._mp3 = _opened(self._file)
+        self._samples = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._mp3.close()
+
+    def push(self, chunk: Chunk) -> None:
+        """Go on. UsageError when it gets too long."""
+        self._write(self._intake.take(chunk))
+
+    def finish(self) -> tuple[bytes, float]:
+        """All of it, and its seconds. UsageError as above."""
+        self._write(self._intake.rest())
+        self._mp3.close()
+        self._check()
+        return self._file.getvalue(), self._samples / RATE
+
+    def _write(self, pcm: bytes) -> None:
+        samples = np.frombuffer(pcm, "<i2")
+        self._mp3.write(samples)
+        self._samples += len(samples)
+        self._check()
+
+    def _check(self) -> None:
+        if self._file.getbuffer().nbytes > self._most:
+            seconds = self._samples / RATE
+            raise UsageError(
+                f"the speech is too long: {seconds:.0f} s are more than an MP3 of {human_size(self._most)}",
+                "cut it, and speak its parts one after the other",
+            )
+
+
 def encode(chunks: Iterable[Chunk], most: int) -> tuple[bytes, float]:
     """An MP3 of at most `most` bytes, and its seconds. UsageError when it gets longer; no more is read then."""
-    from audiotap.sndfile import soundfile
-
-    file = BytesIO()
-    intake = Intake(RATE, lambda _: None)
-    samples = 0
-    with soundfile.SoundFile(
-        file, "w", RATE, 1, "MPEG_LAYER_III", format="MP3", compression_level=COMPRESSION, bitrate_mode="CONSTANT"
-    ) as mp3:
+    with Mp3(most) as mp3:
         for chunk in chunks:
-            samples += _write(mp3, intake.take(chunk))
-            _check(file, most, samples)
-        samples += _write(mp3, intake.rest())
-    _check(file, most, samples)
-    return file.getvalue(), samples / RATE
+            mp3.push(chunk)
+        return mp3.finish()
 
 
 def silence(seconds: float) -> bytes:
@@ -45,15 +80,13 @@ def silence(seconds: float) -> bytes:
     return encode([chunk], most=round(1e6 * seconds))[0]
 
 
-def _write(mp3: soundfile.SoundFile, pcm: bytes) -> int:
-    samples = np.frombuffer(pcm, "<i2")
-    mp3.write(samples)
-    return len(samples)
+def _opened(file: BytesIO) -> soundfile.SoundFile:
+    from audiotap.sndfile import INSTALL, soundfile
 
-
-def _check(file: BytesIO, most: int, samples: int) -> None:
-    if file.getbuffer().nbytes > most:
-        raise UsageError(
-            f"the speech is too long: {samples / RATE:.0f} s are more than an MP3 of {human_size(most)}",
-            "cut it, and speak its parts one after the other",
+    try:
+        return soundfile.SoundFile(
+            file, "w", RATE, 1, "MPEG_LAYER_III", format="MP3", compression_level=COMPRESSION, bitrate_mode="CONSTANT"
         )
+    except soundfile.LibsndfileError as error:
+        version = soundfile.__libsndfile_version__
+        raise MachineError(f"libsndfile {version} writes no MP3, which takes 1.1 or newer", INSTALL) from error

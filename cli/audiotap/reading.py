@@ -81,8 +81,10 @@ def _blocks(file: soundfile.SoundFile, label: str) -> Iterator[Chunk]:
 
 
 def _raw_chunks(stream: IO[bytes], rate: int) -> Iterator[Chunk]:
+    """Bare samples, past the stream's buffer: Python cannot end while a thread waits for more in there."""
     size = max(1, int(rate * READ_SECONDS)) * SAMPLE_BYTES
     half = b""
+    stream = getattr(stream, "raw", stream)
     read = getattr(stream, "read1", stream.read)
     while block := read(size):
         block = half + block

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from functools import lru_cache
 
@@ -33,6 +34,15 @@ def printable(text: str, encoding: str = "utf-8") -> str:
     return text
 
 
+def is_text(text: str) -> bool:
+    """Whether it can be said in UTF-8, as all bytes of a command line cannot."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def clock(seconds: float) -> str:
     """Seconds as mm:ss, and as h:mm:ss from the first hour on."""
     minutes, second = divmod(int(seconds), 60)
@@ -42,9 +52,9 @@ def clock(seconds: float) -> str:
 
 def without_path(url: str) -> str:
     """A URL as it may be shown, for its path and its query may be secrets: `wss://host/…`."""
-    scheme, mark, rest = url.partition("://")
+    scheme, mark, rest = url.partition("://") if "://" in url else ("", "", url)
     host, slash, path = rest.partition("/")
-    host = host.rpartition("@")[2].partition("?")[0]
+    host = re.split("[?#]", host.rpartition("@")[2])[0]
     return f"{scheme}{mark}{host}{slash}{'…' if path else ''}"
 
 

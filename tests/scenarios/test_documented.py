@@ -236,7 +236,8 @@ async def test_with_a_listener(stage: Stage, nats: NatsServer, httpserver: HTTPS
     await stage.place.bot(bots, "--id", "bot_1", *ana)
     await listener.event("track.started", name="Ana")
     api = stage.place.environment["RECALL_API_URL"]
-    stage.has({}, {"--api us-west-2": f"--api {api}", "--port 8765": f"--port {listener.port}"})
+    stage.has({}, {f"{where}us-west-2": f"{where}{api}" for where in ("--api ", "RECALL_API_URL=")})
+    stage.has({}, {"--port 8765": f"--port {listener.port}"})
     stage.has({}, {"nats://nats.internal:4222": nats.url})
 
     async def run(line: str, shows: Shows) -> None:

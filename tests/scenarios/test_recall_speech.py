@@ -65,14 +65,26 @@ async def test_a_file(place: Place, server: HTTPServer) -> None:
 
 
 async def test_a_pipe(place: Place, server: HTTPServer) -> None:
-    """Bare samples out of a pipe, and the result as JSON."""
-    speaker = await place.start("speak", "-", "--raw", 8000, "--json", *TO_RECALL, stdin=PIPE)
+    """Bare samples out of a pipe, to the region of an option, and the result as JSON."""
+    api = place.environment.pop("RECALL_API_URL")
+    options = ("--raw", 8000, "--json", "--api", api, "--timeout", 20)
+    speaker = await place.start("speak", "-", *options, *TO_RECALL, stdin=PIPE)
     await speaker.feed(tone(2, 8000).tobytes())
     ended = await speaker.ended()
 
     sound, rate = played(server)
     assert ended.json == {"bot": RECALL_BOT, "sent": 2.0, "bytes": len(base64.b64decode(body(server)["b64_data"]))}
     assert len(sound) / rate == pytest.approx(2, abs=0.1)
+
+
+async def test_an_interruption(place: Place, server: HTTPServer) -> None:
+    """Ctrl-C while a pipe is still open: nothing was sent, and that is said."""
+    speaker = await place.start("speak", "-", "--raw", 384000, *TO_RECALL, stdin=PIPE)
+    assert speaker.process.stdin is not None
+    speaker.process.stdin.write(bytes(2**20))
+    await speaker.process.stdin.drain()
+    assert_refused(await speaker.stop(), 130, "interrupted: nothing was sent")
+    assert asked(server) == []
 
 
 async def test_two_minutes_at_most(place: Place, server: HTTPServer) -> None:
@@ -92,11 +104,12 @@ async def test_nothing(place: Place, server: HTTPServer) -> None:
 @pytest.mark.parametrize("command", [("stop",), ("pause", 2000)])
 async def test_a_stop(place: Place, server: HTTPServer, command: tuple[str | int, ...]) -> None:
     """Recall can stop, and not go on: a pause is a stop, and says so."""
-    ended = await place.run(*command, *TO_RECALL)
+    region = ("--api", place.environment.pop("RECALL_API_URL"))
+    ended = await place.run(*command, *TO_RECALL, *region)
     assert ended.status == 0
     assert "what it was playing is gone" in ended.err
     assert asked(server) == [("DELETE", OUTPUT)]
-    assert (await place.run(*command, *TO_RECALL, "--json")).json == {"bot": RECALL_BOT, "stopped": True}
+    assert (await place.run(*command, *TO_RECALL, *region, "--json")).json == {"bot": RECALL_BOT, "stopped": True}
 
 
 async def test_a_pause_of_nothing(place: Place, server: HTTPServer) -> None:

@@ -6,6 +6,7 @@ import atexit
 import gc
 import sys
 from io import StringIO
+from traceback import clear_frames
 from typing import Annotated
 
 import typer
@@ -92,7 +93,8 @@ def root(
 def main() -> None:
     """Run the command line; every expected error ends as one clear line and its exit status.
 
-    Whoever is in the middle of a line, which a shell completes, is told of none.
+    Whoever is in the middle of a line, which a shell completes, is told of none. What failed holds nothing at the end,
+    or libraries complain of what is left.
     """
     atexit.register(_leave)
     if settings.completing():
@@ -101,6 +103,7 @@ def main() -> None:
         app(prog_name="audiotap")
     except AudiotapError as error:
         complain(error)
+        clear_frames(error.__traceback__)
         sys.exit(error.status)
 
 

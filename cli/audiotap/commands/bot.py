@@ -26,13 +26,9 @@ Port = Annotated[
     int | None,
     typer.Option(help="The listener's port; needed where there are several.", autocompletion=completion.ports),
 ]
-Mixed = Annotated[
-    bool | None,
-    typer.Option(
-        "--mixed/--separate",
-        help="The mix only, or a stream per participant only; both without either.",
-        show_default=False,
-    ),
+Mixed = Annotated[bool, typer.Option("--mixed", help="Only the mix, unless --separate is given too.")]
+Separate = Annotated[
+    bool, typer.Option("--separate", help="Only a stream per participant, unless --mixed is given too.")
 ]
 Rate = Annotated[
     int, typer.Option(help="Samples per second; Attendee 8000, 16000, and 24000 of the mix alone; Recall 16000.")
@@ -53,7 +49,7 @@ Api = Annotated[
         "(default: ATTENDEE_API_URL, RECALL_API_URL, or the provider's own)."
     ),
 ]
-Timeout = Annotated[float, typer.Option(help="Seconds that the provider may take.", min=0.1)]
+Timeout = Annotated[float, typer.Option(help="Seconds that the provider may take over REST.", min=0.1, max=3600)]
 Json = Annotated[bool, typer.Option("--json", help="The result as JSON on stdout.")]
 
 
@@ -69,7 +65,8 @@ def create(
     url: PublicUrl = "",
     port: Port = None,
     name: Annotated[str, typer.Option(help="What the bot is called in the meeting.")] = "audiotap",
-    mixed: Mixed = None,
+    mixed: Mixed = False,
+    separate: Separate = False,
     rate: Rate = 16000,
     threshold: Threshold = None,
     api: Api = "",
@@ -93,8 +90,8 @@ def create(
     from audiotap.jobs import bots
     from audiotap.net.rest.base import Streams
 
-    streams = Streams(url, mixed is not False, mixed is not True, rate, threshold)
-    access = _access(provider, api, timeout)
+    streams = Streams(url, mixed or not separate, separate or not mixed, rate, threshold)
+    access = rest_access(provider, api, timeout)
     bots.create(provider.value, access, meeting_url, name, streams, (settings.control_folder(), port), json=json)
 
 
@@ -117,7 +114,7 @@ def leave(
     from audiotap.jobs import bots
 
     whose = Provider(bots.provider_of(id)) if provider is None else provider
-    bots.leave(whose.value, _access(whose, api, timeout), id, json=json)
+    bots.leave(whose.value, rest_access(whose, api, timeout), id, json=json)
 
 
 def url(
@@ -131,7 +128,8 @@ def url(
     ] = None,
     url: PublicUrl = "",
     port: Port = None,
-    mixed: Mixed = None,
+    mixed: Mixed = False,
+    separate: Separate = False,
     rate: Rate = 16000,
     threshold: Threshold = None,
 ) -> None:
@@ -148,11 +146,12 @@ def url(
     from audiotap.jobs import bots
     from audiotap.net.rest.base import Streams
 
-    streams = Streams(url, mixed is not False, mixed is not True, rate, threshold)
+    streams = Streams(url, mixed or not separate, separate or not mixed, rate, threshold)
     bots.show_url(provider.value if provider else "", streams, settings.control_folder(), port)
 
 
-def _access(provider: Provider, api: str, timeout: float) -> Access:
+def rest_access(provider: Provider, api: str, timeout: float) -> Access:
+    """How a provider is asked, with the key of the environment."""
     from audiotap.net.rest.base import Access
 
     return Access(api or settings.api_url(provider), settings.api_key(provider), timeout)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from audiotap.commands import completion, settings
+from audiotap.commands.bot import Timeout, rest_access
 from audiotap.commands.options import check_fleet
 from audiotap.commands.providers import Provider
 from audiotap.errors import UsageError
@@ -41,6 +42,12 @@ Whose = Annotated[
         show_default=False,
     ),
 ]
+Region = Annotated[
+    str,
+    typer.Option(
+        "--api", help="With --provider recall: its region, such as us-west-2, or a URL (default: RECALL_API_URL)."
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="The result as JSON on stdout.")]
 
 
@@ -53,6 +60,8 @@ def speak(
         int | None, typer.Option(help="Standard input is bare mono S16LE at this rate.", min=1000, max=384000)
     ] = None,
     provider: Whose = None,
+    api: Region = "",
+    timeout: Timeout = 30.0,
     fleet: Fleet = "",
     json: Json = False,
 ) -> None:
@@ -76,7 +85,7 @@ def speak(
     if provider is Provider.RECALL:
         from audiotap.jobs import recall_speech
 
-        recall_speech.speak(file, raw, target(bot, port, wait), _recall(), json=json)
+        recall_speech.speak(file, raw, target(bot, port, wait), rest_access(provider, api, timeout), json=json)
         return
     from audiotap.jobs import speak
 
@@ -92,6 +101,8 @@ def pause(
         str, typer.Option(help="The word that a fork of Attendee has for it (default: pause_current_lecture).")
     ] = "",
     provider: Whose = None,
+    api: Region = "",
+    timeout: Timeout = 30.0,
     fleet: Fleet = "",
     json: Json = False,
 ) -> None:
@@ -108,7 +119,7 @@ def pause(
     if provider is Provider.RECALL:
         if not milliseconds:
             raise UsageError("a Recall bot cannot go on with what it was playing", "speak it again")
-        _stop_recall(bot, port, json=json)
+        _stop_recall(target(bot, port, 0.0), rest_access(provider, api, timeout), json=json)
         return
     from audiotap.events import Pause
     from audiotap.jobs import control
@@ -116,7 +127,15 @@ def pause(
     control.pause(Pause(milliseconds / 1000, spelling), target(bot, port, wait, away=True, fleet=fleet), json=json)
 
 
-def stop(bot: Bot = "", port: Port = None, provider: Whose = None, fleet: Fleet = "", json: Json = False) -> None:
+def stop(
+    bot: Bot = "",
+    port: Port = None,
+    provider: Whose = None,
+    api: Region = "",
+    timeout: Timeout = 30.0,
+    fleet: Fleet = "",
+    json: Json = False,
+) -> None:
     """Drop what is queued for a bot, and what waits behind it.
 
     Example:
@@ -124,7 +143,7 @@ def stop(bot: Bot = "", port: Port = None, provider: Whose = None, fleet: Fleet 
       audiotap stop
     """
     if provider is Provider.RECALL:
-        _stop_recall(bot, port, json=json)
+        _stop_recall(target(bot, port, 0.0), rest_access(provider, api, timeout), json=json)
         return
     from audiotap.jobs import control
 
@@ -158,13 +177,7 @@ def target(
     return Target(settings.control_folder(), port, bot, wait, away, deaf, fleet)
 
 
-def _stop_recall(bot: str, port: int | None, *, json: bool) -> None:
+def _stop_recall(target: Target, access: Access, *, json: bool) -> None:
     from audiotap.jobs import recall_speech
 
-    recall_speech.stop(target(bot, port, 0.0), _recall(), json=json)
-
-
-def _recall() -> Access:
-    from audiotap.net.rest.base import Access
-
-    return Access(settings.api_url("recall"), settings.api_key("recall"))
+    recall_speech.stop(target, access, json=json)

@@ -6,6 +6,7 @@ import re
 from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 from xml.sax.saxutils import quoteattr
 
 import msgspec
@@ -21,7 +22,7 @@ from audiotap.net.rest.attendee import AttendeeRest
 from audiotap.net.rest.base import Access, Created, Rest, Streams
 from audiotap.net.rest.recall import RecallRest
 from audiotap.net.tasks import first_of
-from audiotap.text import printable
+from audiotap.text import is_text, printable
 
 T = TypeVar("T")
 TWIML = """<?xml version="1.0" encoding="UTF-8"?>
@@ -46,8 +47,10 @@ def create(
 ) -> None:
     """Create a bot and print its id; AudiotapError when the provider, or the listener, is not there or says no."""
     rest = PROVIDERS[provider](access, talk)
-    if not re.match(r"https?://", meeting):
+    if not is_link(meeting):
         raise UsageError(f"{meeting} is no meeting's link", "copy the whole link, with https://")
+    if not is_text(name):
+        raise UsageError(f"--name {name} is no text in UTF-8", "give the bot another name")
     streams = run(_addressed(streams, *listener))
     rest.subscription(streams)
     created = run(_create(rest, meeting, name, streams))
@@ -70,6 +73,11 @@ def leave(provider: str, access: Access, bot: str, *, json: bool) -> None:
 
 def show_url(provider: str, streams: Streams, folder: Path, port: int | None) -> None:
     """Print the listener's URL, or what makes a provider's bot dial it."""
+    if provider not in PROVIDERS and streams != Streams(streams.url):
+        raise UsageError(
+            "--mixed, --separate, --rate and --threshold belong into an order for a bot",
+            "add --for attendee or --for recall, or leave them out",
+        )
     streams = run(_addressed(streams, folder, port))
     if not provider:
         typer.echo(streams.url)
@@ -88,6 +96,15 @@ def provider_of(bot: str) -> str:
     if re.fullmatch(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", bot):
         return "recall"
     raise UsageError(f"{bot} looks like no provider's bot", "say whose it is: --provider attendee or recall")
+
+
+def is_link(text: str) -> bool:
+    """Whether somebody can be sent there."""
+    try:
+        parts = urlsplit(text)
+    except ValueError:
+        return False
+    return parts.scheme in {"http", "https"} and bool(parts.hostname) and text.isprintable() and " " not in text
 
 
 async def unless_interrupted(work: Coroutine[Any, Any, T], otherwise: str) -> T:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
+from audiotap.audio import Chunk
 from audiotap.errors import NobodyError, UsageError
 from audiotap.jobs.bots import unless_interrupted
 from audiotap.jobs.output import emit, talk
@@ -9,7 +12,8 @@ from audiotap.jobs.running import run
 from audiotap.jobs.speak import source
 from audiotap.net.control.remote import Target, bots_heard
 from audiotap.net.rest.base import Access
-from audiotap.net.rest.recall import RecallRest, speech
+from audiotap.net.rest.recall import RecallRest, encoder
+from audiotap.net.tasks import from_thread
 from audiotap.text import human_size, printable
 
 
@@ -17,7 +21,7 @@ def speak(file: str, raw: int | None, target: Target, access: Access, *, json: b
     """Send a file, or standard input where it is `-`, to be played; nobody tells when that is over."""
     recall = RecallRest(access, talk)
     bot = run(_bot(target))
-    mp3, seconds = speech(source(file, raw))
+    mp3, seconds = run(unless_interrupted(_encoded(source(file, raw)), "nothing was sent"))
     if not seconds:
         raise UsageError(f"{file} holds no sound", "name a file that does")
     run(_speak(recall, bot, mp3))
@@ -36,6 +40,14 @@ def stop(target: Target, access: Access, *, json: bool) -> None:
         emit({"bot": bot, "stopped": True})
     else:
         talk(f"stopped {printable(bot)}: what it was playing is gone, since Recall cannot go on with it")
+
+
+async def _encoded(chunks: Iterator[Chunk]) -> tuple[bytes, float]:
+    """Speech as an MP3, and its seconds. A thread reads it, since a pipe may be slow, and does nothing else."""
+    with encoder() as mp3:
+        async for chunk in from_thread(chunks):
+            mp3.push(chunk)
+        return mp3.finish()
 
 
 async def _speak(recall: RecallRest, bot: str, mp3: bytes) -> None:

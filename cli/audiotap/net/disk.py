@@ -15,6 +15,7 @@ from audiotap.net.tasks import Worker
 from audiotap.reports import Odd, Report
 from audiotap.text import human_size
 
+SPACE = "the watch over the free space"
 SPACE_SECONDS = 5.0
 """How often the free space is looked at."""
 SYNC_SECONDS = 1.0

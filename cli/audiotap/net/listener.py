@@ -6,12 +6,12 @@ import asyncio
 import gc
 import os
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 from websockets.frames import CloseCode
@@ -24,7 +24,7 @@ from audiotap.net.capturing import CaptureWriter
 from audiotap.net.control.audience import Audience
 from audiotap.net.control.server import serve
 from audiotap.net.control.sockets import control_path, control_server
-from audiotap.net.disk import keep_syncing, watch_space
+from audiotap.net.disk import SPACE, keep_syncing, watch_space
 from audiotap.net.door.admission import Admission, Rules
 from audiotap.net.door.door import Door
 from audiotap.net.door.limits import Limits
@@ -37,7 +37,7 @@ from audiotap.net.port import TICK, Port
 from audiotap.net.rest.base import Access
 from audiotap.net.rest.names import keep_naming
 from audiotap.net.tap import Tap, Tell
-from audiotap.net.tasks import in_loop
+from audiotap.net.tasks import in_loop, never_silent
 from audiotap.recovery import left_open
 from audiotap.reports import CertificateReloaded, Listening, Metrics, Odd, Report
 from audiotap.sinks.base import Sink
@@ -343,16 +343,16 @@ def _chores(
     config: Config, tap: Tap, recorder: Recorder, recording: BatchLane, tell: Tell, counting: Counting | None
 ) -> Iterator[None]:
     """What is done again and again while a listener runs."""
-    chores = []
+    chores: dict[str, Coroutine[Any, Any, None]] = {}
     if counting is not None:
-        chores.append(counting.keep_time())
+        chores["the count"] = counting.keep_time()
     if config.min_free:
-        chores.append(watch_space(config.recording.out, config.min_free, tell))
+        chores[SPACE] = watch_space(config.recording.out, config.min_free, tell)
     if config.recording.durable:
-        chores.append(keep_syncing(partial(recording.between, recorder.sync)))
+        chores["syncing (--durable)"] = keep_syncing(partial(recording.between, recorder.sync))
     if config.attendee is not None:
-        chores.append(keep_naming(tap, config.attendee, tell))
-    tasks = [asyncio.create_task(chore, name="chore") for chore in chores]
+        chores["asking for names"] = keep_naming(tap, config.attendee, tell)
+    tasks = [asyncio.create_task(never_silent(work, name, tell), name="chore") for name, work in chores.items()]
     try:
         yield
     finally:

@@ -103,10 +103,13 @@ def is_loopback(host: str) -> bool:
 
 def check_url(url: str) -> None:
     """UsageError for what is no websocket URL."""
+    whole = url.isprintable() and " " not in url
     try:
         parse_uri(url)
-    except (InvalidURI, ValueError) as error:
-        raise UsageError(f"{url} is no websocket URL", "write it as ws://HOST:PORT or wss://HOST/PATH") from error
+    except (InvalidURI, ValueError):
+        whole = False
+    if not whole:
+        raise UsageError(f"{without_path(url)} is no websocket URL", "write it as ws://HOST:PORT or wss://HOST/PATH")
 
 
 async def dial(url: str, *, max_size: int = MAX_MESSAGE, headers: Mapping[str, str] | None = None) -> ClientConnection:

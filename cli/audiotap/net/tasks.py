@@ -10,6 +10,8 @@ from functools import partial
 from queue import SimpleQueue
 from typing import Any, TypeVar
 
+from audiotap.reports import Failed
+
 T = TypeVar("T")
 
 
@@ -30,6 +32,17 @@ async def first_of(work: Coroutine[Any, Any, T], end: Coroutine[Any, Any, object
         working.cancel()
         waiting.cancel()
         await asyncio.gather(working, waiting, return_exceptions=True)
+
+
+async def never_silent(work: Coroutine[Any, Any, None], name: str, tell: Callable[[Failed], None]) -> None:
+    """Work that nobody waits for: should it crash, that is told."""
+    try:
+        await work
+    except Exception as error:  # noqa: BLE001 - whatever it is, somebody has to hear of it
+        cause: BaseException = error
+        while isinstance(cause, BaseExceptionGroup):
+            cause = cause.exceptions[0]
+        tell(Failed(f"{name} stopped: {type(cause).__name__}: {cause}", "please report this as a bug"))
 
 
 async def from_thread(items: Iterator[T], ahead: int = 2) -> AsyncIterator[T]:

@@ -19,8 +19,9 @@ import msgspec
 from audiotap.errors import AudiotapError, MachineError, UsageError
 from audiotap.net.probe import reached
 from audiotap.net.rest.attendee import AttendeeRest
-from audiotap.net.rest.base import MOST_SAID, Rest, Streams
+from audiotap.net.rest.base import Rest, Streams
 from audiotap.net.rest.recall import RecallRest
+from audiotap.net.rest.refusal import MOST_SAID
 from audiotap.net.tasks import first_of, wait_for
 from audiotap.reports import Odd, Reachable, Report
 

@@ -6,8 +6,9 @@ import pytest
 
 from audiotap.errors import UsageError
 from audiotap.net.rest.attendee import AttendeeRest
-from audiotap.net.rest.base import Access, _words, is_local, with_path
+from audiotap.net.rest.base import Access, is_local, with_path
 from audiotap.net.rest.recall import RecallRest
+from audiotap.net.rest.refusal import words
 
 KEY = "k3y-of-nobody"
 
@@ -51,7 +52,7 @@ def test_a_key_is_not_printed() -> None:
 
 
 @pytest.mark.parametrize(
-    ("body", "words"),
+    ("body", "said"),
     [
         (b'{"error": "Bot not found"}', "Bot not found"),
         (b'{"detail": "Invalid key."}', "Invalid key."),
@@ -65,9 +66,9 @@ def test_a_key_is_not_printed() -> None:
         (b"", ""),
     ],
 )
-def test_what_a_provider_says(body: bytes, words: str) -> None:
+def test_what_a_provider_says(body: bytes, said: str) -> None:
     """The words of an error without their brackets; pages made for browsers say nothing."""
-    assert _words(body) == words
+    assert words(body) == said
 
 
 @pytest.mark.parametrize(

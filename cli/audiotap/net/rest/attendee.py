@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any, ClassVar
 from urllib.parse import parse_qs, urlsplit
 
@@ -27,8 +28,25 @@ class Participant(msgspec.Struct, frozen=True):
 class Page(msgspec.Struct, frozen=True):
     """A part of the list of participants; `next` has the cursor of the part that follows."""
 
-    results: tuple[Participant, ...]
+    results: tuple[msgspec.Raw, ...]
     next: str | None = None
+
+    def names(self) -> dict[str, str]:
+        """By what audio messages call them; who is odd, or has no name yet, is left out."""
+        found = {}
+        for raw in self.results:
+            with suppress(msgspec.MsgspecError, UnicodeError, RecursionError):
+                one = msgspec.json.decode(raw, type=Participant)
+                if one.uuid and one.name:
+                    found[one.uuid] = one.name
+        return found
+
+    def cursor(self) -> str:
+        """Of the part that follows; empty where none does."""
+        try:
+            return parse_qs(urlsplit(self.next or "").query).get("cursor", [""])[0]
+        except ValueError:
+            return ""
 
 
 class AttendeeRest(Rest):
@@ -46,6 +64,8 @@ class AttendeeRest(Rest):
         if not streams.url.lower().startswith("wss://"):
             raise unreachable(f"Attendee takes wss:// only, and {without_path(streams.url)} is not that", streams.url)
         _check_rate(streams)
+        if streams.threshold is not None and not streams.mixed:
+            raise UsageError("a threshold is for the mix, which --separate leaves out", "add --mixed, or leave one out")
         stream = {"url": with_path(streams.url), "sample_rate": streams.rate}
         threshold = {} if streams.threshold is None else {"threshold": streams.threshold}
         settings = {}
@@ -57,7 +77,7 @@ class AttendeeRest(Rest):
 
     async def leave(self, bot: str) -> None:
         """Have a bot leave its meeting."""
-        await self.ask(type(None), "POST", self.path(bot, "leave"))
+        await self.insist(type(None), "POST", self.path(bot, "leave"))
 
     async def participants(self, bot: str) -> dict[str, str]:
         """The names of those in a meeting, by what audio messages call them.
@@ -66,14 +86,15 @@ class AttendeeRest(Rest):
         must not go there.
         """
         names: dict[str, str] = {}
-        query: dict[str, str] = {}
-        for _ in range(MOST_PAGES):
-            page = await self.ask(Page, "GET", self.path(bot, "participants"), query=query)
-            names |= {one.uuid: one.name for one in page.results if one.uuid and one.name}
-            cursor = parse_qs(urlsplit(page.next or "").query).get("cursor")
-            if not cursor:
+        cursors = [""]
+        while len(cursors) <= MOST_PAGES:
+            query = {"cursor": cursors[-1]} if cursors[-1] else {}
+            page = await self.ask(Page, self.path(bot, "participants"), query)
+            names |= page.names()
+            cursor = page.cursor()
+            if cursor in cursors:
                 break
-            query = {"cursor": cursor[0]}
+            cursors.append(cursor)
         return names
 
 

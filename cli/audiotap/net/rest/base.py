@@ -1,4 +1,4 @@
-"""Providers' REST interfaces: one request at a time within a time limit, and every failure in one line.
+"""Providers' REST interfaces: requests within a time limit, answers of a bounded size, and every failure in one line.
 
 A provider's words are shown, ours are not: no key gets into an error.
 """
@@ -7,58 +7,32 @@ from __future__ import annotations
 
 import asyncio
 import re
+import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from http import HTTPStatus
+from datetime import UTC, datetime
 from ipaddress import ip_address
-from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
-from urllib.parse import quote, urlsplit
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self, TypeVar
+from urllib.parse import urlsplit
 
 import msgspec
 
-from audiotap.errors import AudiotapError, Exit, UsageError
-from audiotap.text import printable
+from audiotap.errors import Exit, UsageError
+from audiotap.net.rest.refusal import Answer, Patience, RestError, Secrets, asked_wait, refusal
+from audiotap.text import human_size
 
 if TYPE_CHECKING:
     import httpx2
 
 T = TypeVar("T")
-MOST_SAID = 300
-"""Characters of a provider's own words that an error repeats."""
-HIDDEN = "[key]"
-HIDDEN_PATH = "[path]"
-SECRET = 16
-"""Characters from which on a path may be a secret."""
-WAITABLE = frozenset({429, 503, 507})
-"""Answers that mean that nothing was done, so that asking again after `Retry-After` is safe."""
-TROUBLE = "it has trouble right now: try again in a while"
-HINTS = {
-    402: "top up the account's credit in the provider's dashboard",
-    404: "is the id right, and the bot of this account and region?",
-    409: "try again",
-    429: "too many requests: try again in {wait}",
-    500: TROUBLE,
-    502: TROUBLE,
-    503: TROUBLE,
-    504: TROUBLE,
-    507: "no bot is free right now: try again in {wait}",
-}
-USUAL_WAIT = "30 s"
-
-
-class RestError(AudiotapError):
-    """A provider did not do what it was asked.
-
-    `code` is its HTTP status, None where it gave no answer; `retry_after` are the seconds that it asks to wait.
-    """
-
-    def __init__(
-        self, message: str, hint: str, status: Exit, code: int | None = None, retry_after: float | None = None
-    ) -> None:
-        super().__init__(message, hint)
-        self.status = status
-        self.code = code
-        self.retry_after = retry_after
+MOST_ANSWERED = 1024 * 1024
+"""Bytes of an answer; nothing that is asked for here has a tenth of that."""
+BOT_ID = r"[A-Za-z0-9_-]{1,80}"
+"""What a bot's id can be: others would lead elsewhere as a part of a path, and ids may come from anywhere."""
+MOST_SECONDS = 3600.0
+"""That a provider may take."""
+DOUBT = "what was asked may have been done all the same (a bot may be on its way): look before you try again"
+STRANGE = f"is that the address of its REST interface? If it is, {DOUBT}"
 
 
 class Access(msgspec.Struct, frozen=True):
@@ -88,7 +62,7 @@ class Streams(msgspec.Struct, frozen=True):
 class Created(msgspec.Struct, frozen=True):
     """A bot that was created; `state` where the provider tells one."""
 
-    id: str
+    id: Annotated[str, msgspec.Meta(pattern=rf"\A{BOT_ID}\Z")]
     state: str | None = None
 
 
@@ -107,8 +81,8 @@ class Rest(ABC):
     def __init__(self, access: Access, tell: Callable[[str], None] = lambda _: None) -> None:
         self.base = _checked_base(self.address(access.api) if access.api else self.home)
         self._key = self._checked_key(access.key)
-        self._path = ""
-        self._timeout = access.timeout
+        self._secrets = Secrets(self._key)
+        self._timeout = _checked_timeout(access.timeout)
         self._tell = tell
         self._client: httpx2.AsyncClient | None = None
 
@@ -129,109 +103,135 @@ class Rest(ABC):
 
     async def create(self, meeting: str, name: str, streams: Streams) -> Created:
         """Send a bot into a meeting."""
-        self._path = urlsplit(streams.url).path.strip("/")
+        self._secrets.add(streams.url)
         body = {"meeting_url": meeting, "bot_name": name} | self.subscription(streams) | self.extras()
-        return await self.ask(Created, "POST", self.bots, body)
+        return await self.insist(Created, "POST", self.bots, body)
 
     @abstractmethod
     async def leave(self, bot: str) -> None:
         """Have a bot leave its meeting."""
 
     def path(self, bot: str, action: str) -> str:
-        """The path of something that a bot can be asked for; ids may come from anywhere."""
-        return f"{self.bots.rstrip('/')}/{quote(bot, safe='')}/{action}"
+        """The path of something that a bot can be asked for."""
+        if not re.fullmatch(BOT_ID, bot):
+            raise UsageError(
+                f"{bot!r} is no bot's id", f"take the one that {self.name} gave: audiotap bot create prints it"
+            )
+        return f"{self.bots.rstrip('/')}/{bot}/{action}"
 
     async def __aenter__(self) -> Self:
-        import httpx2
-
-        self._client = httpx2.AsyncClient(
-            headers={"Authorization": self.authorization.format(self._key), "Accept": "application/json"},
-            timeout=None,
-        )
+        if self.base.lower().startswith("http://") and not is_local(self.base):
+            self._tell(f"{self.variable} goes to {self.base} unencrypted, for others on the way to read: use https://")
         return self
 
     async def __aexit__(self, *_: object) -> None:
         if self._client is not None:
             await self._client.aclose()
 
-    async def ask(
-        self, kind: type[T], method: str, path: str, body: object = None, query: Mapping[str, str] | None = None
-    ) -> T:
-        """What the provider answers. A provider that asks to wait is waited for, as long as the time limit allows.
+    async def ask(self, kind: type[T], path: str, query: Mapping[str, str]) -> T:
+        """What the provider tells, asked once. RestError for every other answer, and for none."""
+        deadline = asyncio.get_running_loop().time() + self._timeout
+        return self._taken(kind, await self._send("GET", path, None, query, deadline))
 
-        RestError for every other answer, and for none.
+    async def insist(self, kind: type[T], method: str, path: str, body: object = None) -> T:
+        """Have something done. A provider that asks to wait is waited for, as long as the time limit allows.
+
+        RestError when it is not done, or nobody knows.
         """
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self._timeout
-        while True:
-            response = await self._send(method, path, body, query, deadline)
-            if response.is_success:
-                return self._decoded(kind, response)
-            wait = _retry_after(response)
-            if response.status_code not in WAITABLE or wait is None or loop.time() + wait >= deadline:
-                raise self._refusal(response, wait)
+        patience = Patience(deadline)
+        answer = await self._send(method, path, body, {}, deadline)
+        while (wait := patience.wait(answer, loop.time())) is not None:
             self._tell(f"{self.name} asks to wait: trying again in {wait:g} s")
             await asyncio.sleep(wait)
+            answer = await self._send(method, path, body, {}, deadline)
+        return self._taken(kind, answer)
 
-    async def _send(
-        self, method: str, path: str, body: object, query: Mapping[str, str] | None, deadline: float
-    ) -> httpx2.Response:
+    async def _send(self, method: str, path: str, body: object, query: Mapping[str, str], deadline: float) -> Answer:
         import httpx2
 
         if self._client is None:
-            raise RuntimeError("not entered")
+            self._client = self._built()
         content = None if body is None else msgspec.json.encode(body)
         headers = {} if content is None else {"Content-Type": "application/json"}
+        unsent = httpx2.ConnectError, httpx2.ProxyError, httpx2.UnsupportedProtocol, httpx2.InvalidURL
         try:
-            async with asyncio.timeout_at(deadline):
-                return await self._client.request(
-                    method, self.base + path, content=content, params=query, headers=headers
+            async with (
+                asyncio.timeout_at(deadline),
+                self._client.stream(method, self.base + path, content=content, params=query, headers=headers) as answer,
+            ):
+                return Answer(
+                    answer.status_code,
+                    await self._read(answer),
+                    asked_wait(answer.headers.get("Retry-After", ""), datetime.now(UTC)),
+                    answer.headers.get("Location", ""),
                 )
         except TimeoutError as error:
             raise RestError(
-                f"{self.name} did not answer within {self._timeout:g} s ({self.base})",
-                "what was asked may have been done all the same: look before you try again",
-                Exit.NOBODY,
+                f"{self.name} did not answer within {self._timeout:g} s ({self.base})", DOUBT, Exit.NOBODY
             ) from error
         except (httpx2.HTTPError, httpx2.InvalidURL) as error:
             raise RestError(
-                f"cannot reach {self.name} at {self.base}: {self._clean(str(error) or type(error).__name__)}",
-                "is there a network, and is the address right?",
+                f"cannot reach {self.name} at {self.base}: {self._secrets.without(str(error) or type(error).__name__)}",
+                "is there a network, and is the address right?" if isinstance(error, unsent) else DOUBT,
                 Exit.NOBODY,
             ) from error
 
-    def _decoded(self, kind: type[T], response: httpx2.Response) -> T:
+    async def _read(self, response: httpx2.Response) -> bytes:
+        """An answer's bytes; nobody can make us hold more than a few of them."""
+        body = bytearray()
+        async for piece in response.aiter_bytes():
+            body += piece
+            if len(body) > MOST_ANSWERED:
+                raise RestError(
+                    f"{self.base} answered more than {human_size(MOST_ANSWERED)}, which {self.name} does not",
+                    STRANGE,
+                    Exit.FAILED,
+                    response.status_code,
+                )
+        return bytes(body)
+
+    def _built(self) -> httpx2.AsyncClient:
+        """A client, as the environment's proxies and certificates want it; RestError for what they cannot be."""
+        import httpx2
+
+        headers = {
+            "Authorization": self.authorization.format(self._key),
+            "Accept": "application/json",
+            "Accept-Encoding": "identity",
+        }
+        try:
+            return httpx2.AsyncClient(headers=headers, timeout=None)
+        except ImportError as error:
+            raise self._unbuilt(
+                "a SOCKS proxy needs socksio", f"{sys.executable} -m pip install socksio; or: unset ALL_PROXY all_proxy"
+            ) from error
+        except OSError as error:
+            raise self._unbuilt(
+                f"no certificates to check it by ({error.strerror or type(error).__name__})",
+                "have SSL_CERT_FILE name a file of PEM certificates, or: unset SSL_CERT_FILE SSL_CERT_DIR",
+            ) from error
+        except (ValueError, httpx2.InvalidURL) as error:
+            raise self._unbuilt(
+                "the environment names a proxy that is none",
+                "write ALL_PROXY, HTTP_PROXY and HTTPS_PROXY as http://HOST:PORT, or unset them",
+            ) from error
+
+    def _unbuilt(self, why: str, hint: str) -> RestError:
+        return RestError(f"cannot reach {self.name} at {self.base}: {why}", hint, Exit.ENVIRONMENT)
+
+    def _taken(self, kind: type[T], answer: Answer) -> T:
+        if not answer.is_yes:
+            raise refusal(answer, self.name, self.variable, self._secrets)
         if kind is type(None):
             return None
         try:
-            return msgspec.json.decode(response.content, type=kind)
+            return msgspec.json.decode(answer.body, type=kind)
         except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
             raise RestError(
-                f"{self.base} answered something that {self.name} does not say",
-                "is that the address of its REST interface?",
-                Exit.FAILED,
-                response.status_code,
+                f"{self.base} answered something that {self.name} does not say", STRANGE, Exit.FAILED, answer.code
             ) from error
-
-    def _refusal(self, response: httpx2.Response, wait: float | None) -> RestError:
-        code = response.status_code
-        said = self._clean(_words(response.content))
-        hint = f"is {self.variable} right, and of this server or region?" if code == 401 else HINTS.get(code, "")
-        return RestError(
-            f"{self.name} answered {code}{_phrase(code)}{': ' + said if said else ''}",
-            hint.format(wait=USUAL_WAIT if wait is None else f"{wait:g} s"),
-            _status(code),
-            code,
-            wait,
-        )
-
-    def _clean(self, text: str) -> str:
-        """Foreign words as one line, without the key, and without the path by which our listener knows its bots."""
-        known = text.replace(self._key, HIDDEN)
-        if len(self._path) >= SECRET:
-            known = known.replace(self._path, HIDDEN_PATH)
-        words = printable(" ".join(known.split()))
-        return words if len(words) <= MOST_SAID else words[: MOST_SAID - 1] + "…"
 
     def _checked_key(self, key: str) -> str:
         if not key:
@@ -273,50 +273,12 @@ def _checked_base(url: str) -> str:
         whole = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
     except ValueError:
         whole = False
-    if not whole or "@" in parts.netloc or parts.query or parts.fragment:
+    if not whole or not url.isprintable() or "@" in parts.netloc or parts.query or parts.fragment:
         raise UsageError("that is no address of a REST interface", "write it as https://HOST, without a key in it")
     return url.rstrip("/")
 
 
-def _retry_after(response: httpx2.Response) -> float | None:
-    """Seconds to wait, where they are told as such."""
-    text = response.headers.get("Retry-After", "")
-    return float(text) if re.fullmatch(r"\d{1,6}(\.\d{1,6})?", text) else None
-
-
-def _phrase(code: int) -> str:
-    try:
-        return f" {HTTPStatus(code).phrase}"
-    except ValueError:
-        return ""
-
-
-def _status(code: int) -> Exit:
-    """401 to 403 and most others of their kind are the provider's no, 404 is nobody there, the rest is trouble."""
-    if code == 404:
-        return Exit.NOBODY
-    return Exit.REFUSED if 400 <= code < 500 and code != 429 else Exit.FAILED
-
-
-def _words(content: bytes) -> str:
-    """What an error's body says, without its punctuation; nothing where it is no JSON."""
-    try:
-        return _flat(msgspec.json.decode(content))
-    except (msgspec.MsgspecError, UnicodeError, RecursionError):
-        return ""
-
-
-def _flat(value: object) -> str:
-    match value:
-        case dict():
-            return "; ".join(filter(None, (_named(str(key), _flat(inner)) for key, inner in value.items())))
-        case list():
-            return "; ".join(filter(None, map(_flat, value)))
-        case None:
-            return ""
-        case _:
-            return str(value)
-
-
-def _named(key: str, words: str) -> str:
-    return words if not words or key in {"error", "detail", "message", "non_field_errors"} else f"{key}: {words}"
+def _checked_timeout(seconds: float) -> float:
+    if not 0 < seconds <= MOST_SECONDS:
+        raise UsageError(f"a provider cannot take {seconds:g} s", f"choose --timeout, up to {MOST_SECONDS:g} s")
+    return seconds

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 from audiotap.audio import Chunk
 from audiotap.dialects.recall import RATE
 from audiotap.errors import UsageError
-from audiotap.mp3 import encode, silence
+from audiotap.mp3 import Mp3, encode, silence
 from audiotap.net.rest.base import Rest, Streams, is_local, unreachable, with_path
 from audiotap.text import without_path
 
@@ -58,20 +58,25 @@ class RecallRest(Rest):
 
     async def leave(self, bot: str) -> None:
         """Have a bot leave its meeting."""
-        await self.ask(type(None), "POST", self.path(bot, "leave_call/"))
+        await self.insist(type(None), "POST", self.path(bot, "leave_call/"))
 
     async def speak(self, bot: str, mp3: bytes) -> None:
         """Have a bot play an MP3."""
-        await self.ask(type(None), "POST", self.path(bot, "output_audio/"), _mp3(mp3))
+        await self.insist(type(None), "POST", self.path(bot, "output_audio/"), _mp3(mp3))
 
     async def hush(self, bot: str) -> None:
         """Have a bot play nothing any more; what it played is gone."""
-        await self.ask(type(None), "DELETE", self.path(bot, "output_audio/"))
+        await self.insist(type(None), "DELETE", self.path(bot, "output_audio/"))
 
 
 def speech(chunks: Iterable[Chunk]) -> tuple[bytes, float]:
     """Speech as Recall takes it, and its seconds. UsageError when it is too long."""
     return encode(chunks, MOST_MP3)
+
+
+def encoder() -> Mp3:
+    """What makes speech as Recall takes it, piece by piece."""
+    return Mp3(MOST_MP3)
 
 
 def _mp3(mp3: bytes) -> dict[str, str]:

@@ -20,7 +20,7 @@ import msgspec
 from audiotap.errors import AudiotapError, Exit, MachineError
 from audiotap.events import Status
 from audiotap.net.control.sockets import control_path, control_server
-from audiotap.net.disk import watch_space
+from audiotap.net.disk import SPACE, watch_space
 from audiotap.net.door.admission import Admission
 from audiotap.net.door.tally import Tally, not_let_in
 from audiotap.net.fleet.metrics.figures import Figures
@@ -28,7 +28,7 @@ from audiotap.net.listener import Config, observed
 from audiotap.net.ownership import Share
 from audiotap.net.peer import bind_shared
 from audiotap.net.tap import Tell
-from audiotap.net.tasks import first_of
+from audiotap.net.tasks import first_of, never_silent
 from audiotap.net.workers.channel import (
     WORDS,
     Broken,
@@ -338,7 +338,9 @@ async def fronting(config: Config, workers: int, tell: Tell, board: Board | None
         itself = Status(url, (), config.address(url))
         relay = Relay(itself, [setup.control for setup in setups if setup.control is not None])
         front = Front(setups, tell, board, relay, config.address, public)
-        watching = asyncio.create_task(_watch_space(config, front.report), name="disk space")
+        watching = asyncio.create_task(
+            never_silent(_watch_space(config, front.report), SPACE, front.report), name=SPACE
+        )
         try:
             if control is not None:
                 await stack.enter_async_context(control_server(control, relay.serve))
