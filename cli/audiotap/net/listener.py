@@ -11,6 +11,7 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+from secrets import token_hex
 from typing import TYPE_CHECKING, Protocol
 
 import msgspec
@@ -75,6 +76,10 @@ class Config(msgspec.Struct, frozen=True):
     """The URL by which bots elsewhere reach the port, without the secret."""
     exposed: bool = False
     """Whether others than this machine's users can reach the port."""
+    tunnel: bool = False
+    """Whether a tunnel is to tell the public URL."""
+    identity: str = msgspec.field(default_factory=lambda: token_hex(16))
+    """By which whoever has access to control knows a connection to this listener from any other."""
     tls: tuple[Path, Path | None] | None = None
     """The certificate and its key."""
     tick: float = TICK
@@ -91,14 +96,19 @@ class Config(msgspec.Struct, frozen=True):
         return f"{'ws' if self.tls is None else 'wss'}://{host}:{port}"
 
     def address(self, url: str) -> str:
-        """Where bots dial, with the secret."""
-        base = self.public or url
-        return f"{base.rstrip('/')}/{self.rules.secret}" if self.rules.secret else base
+        """Where bots dial a URL that leads here: with the secret."""
+        return f"{url.rstrip('/')}/{self.rules.secret}" if self.rules.secret else url
+
+    def known(self, url: str) -> str:
+        """Where bots dial as far as that is known when the port is bound: nothing before a tunnel tells it."""
+        return "" if self.tunnel else self.address(self.public or url)
 
     def announced(self, url: str, port: int) -> list[Report]:
         """What is told when bots may dial."""
-        listening = Listening(url, self.host, port, str(self.recording.out), not self.rules.open)
-        return [listening, OPEN] if self.exposed and self.rules.open else [listening]
+        told: list[Report] = [Listening(url, self.host, port, str(self.recording.out), not self.rules.open)]
+        if self.exposed and self.rules.open:
+            told.append(OPEN)
+        return told
 
 
 OPEN = Odd(
@@ -140,7 +150,7 @@ class Listener:
         self.tell = tell
         self._certificate = certificate
         self._address = address
-        self.url = tap.url
+        self.url, self.identity = tap.url, tap.identity
         self._lacking = lacking
 
     def publish(self, url: str) -> str:
@@ -203,11 +213,11 @@ async def listening(
         sockets, host, port = seat.bound if seat is not None else await bind(config.host, config.port)
         refusals = Tally(tell, not_let_in)
         stack.callback(refusals.close)
-        door = Door(admission, seat.refused if seat is not None else refusals.count, certificate)
+        door = Door(admission, seat.refused if seat is not None else refusals.count, certificate, config.identity)
         server = Port(sockets, tap, config.limits, door, config.tick)
         stack.push_async_callback(server.close)
         tap.url = config.url(host, port)
-        tap.address, tap.refused = config.address(tap.url), refusals.counts
+        tap.identity, tap.address, tap.refused = config.identity, config.known(tap.url), refusals.counts
         if control := _control(config, port, seat):
             await stack.enter_async_context(control_server(control, partial(serve, tap, audience)))
         recording = BatchLane(recorder, "the recording", aloud, config.buffer)

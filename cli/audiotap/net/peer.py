@@ -102,9 +102,9 @@ def is_loopback(host: str) -> bool:
 
 
 def check_url(url: str) -> None:
-    """UsageError for what is no websocket URL."""
+    """UsageError for what is no websocket URL, or has a host that no name server is asked for."""
     try:
-        parse_uri(url)
+        parse_uri(url).host.encode("idna")
     except (InvalidURI, ValueError) as error:
         raise UsageError(f"{url} is no websocket URL", "write it as ws://HOST:PORT or wss://HOST/PATH") from error
 
