@@ -86,9 +86,9 @@ def create(
 
     Examples:
 
-      audiotap bot create https://meet.google.com/abc-defg-hij --provider attendee --url wss://YOUR-TUNNEL-HOST/
+      audiotap bot create https://meet.google.com/abc-defg-hij --provider attendee
 
-      audiotap bot create MEETING --provider recall --api us-west-2 --separate --url wss://YOUR-TUNNEL-HOST/
+      audiotap bot create MEETING --provider recall --api us-west-2 --separate
     """
     from audiotap.jobs import bots
     from audiotap.net.rest.base import Streams
@@ -141,7 +141,7 @@ def url(
 
       audiotap url
 
-      audiotap url --for attendee --public-url wss://YOUR-TUNNEL-HOST/
+      audiotap url --for attendee
 
       audiotap url --for twilio
     """
@@ -149,7 +149,8 @@ def url(
     from audiotap.net.rest.base import Streams
 
     streams = Streams(url, mixed is not False, mixed is not True, rate, threshold)
-    bots.show_url(provider.value if provider else "", streams, settings.control_folder(), port)
+    api = settings.api_url(Provider.ATTENDEE)
+    bots.show_url(provider.value if provider else "", api, streams, settings.control_folder(), port)
 
 
 def _access(provider: Provider, api: str, timeout: float) -> Access:

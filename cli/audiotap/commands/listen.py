@@ -390,7 +390,7 @@ def listen(plan: Plan) -> None:
 
       audiotap listen --public-url wss://YOUR-TUNNEL-HOST/
 
-      audiotap listen --host 0.0.0.0 --tls-cert fullchain.pem --tls-key privkey.pem
+      audiotap listen --host 0.0.0.0 --public-url wss://YOUR-NAME:8765/ --tls-cert fullchain.pem --tls-key privkey.pem
 
       audiotap listen --port 9000 --out /data/calls --json
 

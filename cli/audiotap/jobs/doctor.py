@@ -24,6 +24,7 @@ from audiotap.net.control.remote import statuses
 from audiotap.net.disk import write_speed
 from audiotap.net.peer import check_url
 from audiotap.net.probe import certificate_days, clock_ahead, round_trip, stand_in
+from audiotap.net.reach import Reach, check_reach
 from audiotap.net.tasks import Worker, first_of
 from audiotap.text import counted, human_size, printable
 
@@ -246,6 +247,7 @@ def _public(subject: Subject) -> str:
         raise SkippedError("the listener's tunnel is starting", "try again in a moment")
     if not subject.public_url:
         raise SkippedError("no public URL is known", "audiotap doctor --public-url wss://YOUR-TUNNEL-HOST/")
+    check_reach(subject.public_url, "bots", Reach.HERE)
     return subject.public_url
 
 

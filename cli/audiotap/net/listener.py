@@ -35,6 +35,7 @@ from audiotap.net.handover import Handed, Handover
 from audiotap.net.lanes import LIMIT, BatchLane, DirectLane, Lane
 from audiotap.net.peer import bind
 from audiotap.net.port import TICK, Port
+from audiotap.net.reach import Reach, reach
 from audiotap.net.rest.base import Access
 from audiotap.net.rest.names import keep_naming
 from audiotap.net.tap import Tap, Tell
@@ -108,11 +109,17 @@ class Config(msgspec.Struct, frozen=True):
         told: list[Report] = [Listening(url, self.host, port, str(self.recording.out), not self.rules.open)]
         if self.exposed and self.rules.open:
             told.append(OPEN)
+        if self.exposed and reach(self.known(url)) is Reach.NOWHERE:
+            told.append(NAMELESS)
         return told
 
 
 OPEN = Odd(
     "everybody who finds this port is let in and recorded; leave --no-secret out to have a secret in its address"
+)
+NAMELESS = Odd(
+    "no name is known under which bots can dial this port, so audiotap url and bot create have none for them; add "
+    "--public-url wss://YOUR-NAME:PORT/"
 )
 
 

@@ -10,7 +10,6 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
-from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
 from urllib.parse import quote, urlsplit
 
@@ -245,26 +244,6 @@ def with_path(url: str) -> str:
     """A websocket URL that has a path, since one with a query and no path was refused by a provider."""
     parts = urlsplit(url)
     return parts._replace(path=parts.path or "/").geturl()
-
-
-def is_local(url: str) -> bool:
-    """Whether nobody on another machine can dial a URL."""
-    host = urlsplit(url).hostname or ""
-    try:
-        address = ip_address(host)
-    except ValueError:
-        return host == "localhost" or host.endswith(".localhost")
-    return address.is_loopback or address.is_unspecified
-
-
-def unreachable(problem: str, url: str) -> UsageError:
-    """A URL that bots cannot dial, and what to type."""
-    port = urlsplit(url).port or 8765
-    return UsageError(
-        problem,
-        f"make the port reachable: audiotap listen --port {port} --tunnel cloudflared; or, behind a tunnel that runs "
-        "already, audiotap listen --public-url wss://ITS-HOST/",
-    )
 
 
 def _checked_base(url: str) -> str:
