@@ -206,12 +206,16 @@ class SessionStatus(msgspec.Struct, frozen=True):
 
 
 class Status(msgspec.Struct, frozen=True, tag="status"):
-    """The answer to `Ask`. `address` is where bots dial, with the secret, and so for `url` and `bot create` alone."""
+    """The answer to `Ask`. `address` is where bots dial, with the secret, and so for `url` and `bot create` alone.
+
+    It is empty before a tunnel has told it. The port answers with `identity` to who asks which listener it is.
+    """
 
     url: str
     sessions: tuple[SessionStatus, ...]
     address: str = ""
     refused: dict[str, int] = {}
+    identity: str = ""
 
 
 Event = Heard | Occurred | Speak | Pause | Stop | Mark | Fault | Unknown

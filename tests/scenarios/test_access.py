@@ -20,6 +20,7 @@ from websockets.exceptions import InvalidStatus
 
 SOUND = ramp(0.5)
 PUBLIC = "wss://tunnel.example/"
+LAN = "ws://192.168.1.4:8765/"
 CHOSEN = "a-secret-that-somebody-chose"
 WORKSPACE, OTHER_WORKSPACE = (f"whsec_{base64.b64encode(name * 6).decode()}" for name in (b"work", b"rest"))
 
@@ -79,7 +80,7 @@ async def test_on_loopback_everybody_is_let_in(place: Place) -> None:
     assert not (place.folder / "state").exists()
 
 
-@pytest.mark.parametrize("options", [["--public-url", PUBLIC], ["--host", "0.0.0.0"]])
+@pytest.mark.parametrize("options", [["--public-url", PUBLIC], ["--host", "0.0.0.0", "--public-url", LAN]])
 async def test_a_port_that_others_reach_has_a_secret(place: Place, options: list[str]) -> None:
     """Only the address that `audiotap url` prints lets a bot in, and the next start has the same one."""
     addresses = []

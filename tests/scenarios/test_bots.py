@@ -203,6 +203,10 @@ async def test_an_address_on_the_command_line(place: Place, server: HTTPServer) 
         ("attendee", ["--url", "ws://tunnel.example/"], ["wss://", "cloudflared"]),
         ("attendee", ["--url", "https://tunnel.example/"], ["no websocket URL"]),
         ("recall", ["--url", "wss://localhost:9000/"], ["this machine", "--port 9000 --tunnel cloudflared"]),
+        ("recall", ["--url", "wss://myhost:8765/"], ["your own network", "--public-url wss://YOUR-NAME:PORT/"]),
+        ("attendee", ["--url", "wss://0.0.0.0:8765/"], ["no address to dial", "--public-url"]),
+        ("attendee", ["--url", "wss://127.0.0.1/x", "--api", "https://app.attendee.dev"], ["this machine"]),
+        ("attendee", ["--url", "wss://127.0.0.1/x", "--api", "https://attendee.example.org"], ["this machine"]),
         ("attendee", ["--api", "attendee.example"], ["https://HOST"]),
         ("attendee", ["--timeout", "nan"], ["--timeout"]),
         ("attendee", ["--name", "\udcff"], ["--name", "UTF-8"]),
@@ -398,6 +402,9 @@ async def test_the_public_url_of_the_listener(place: Place) -> None:
     for provider in PROVIDERS:
         pasted = await place.run("url", "--for", provider)
         assert f'"url": "{ended.out.decode().strip()}"' in pasted.out.decode()
+    without = await place.run("url", "--url", PUBLIC)
+    assert (without.status, without.out) == (0, f"{PUBLIC}\n".encode())
+    assert without.err.startswith(f"warning: no bot is let in at {PUBLIC} without the secret")
     (status,) = (await place.run("status", "--json")).json
     assert status["url"] == listener.url
     assert ended.out.decode().strip() not in str(status)

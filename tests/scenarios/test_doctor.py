@@ -107,6 +107,23 @@ async def test_url_that_the_listener_was_told(place: Place, world: Outside) -> N
     assert status == 0
 
 
+async def test_the_listener_that_runs(place: Place, port: int) -> None:
+    """Its port needs no telling where it is the only one; and a URL that leads to it leads to no other port."""
+    listener = await place.listen()
+    status, found = await examined(place)
+    assert found["port"]["message"] == f"{listener.port} has your listener, with 0 sessions"
+    assert status == 0
+    status, found = await examined(place, "--port", port, "--public-url", f"{listener.url}/")
+    assert found["round trip"]["verdict"] == "failed"
+    assert found["round trip"]["message"] == "127.0.0.1 leads to another server than this listener"
+    assert status == 1
+    other = await place.listen()
+    ended = await place.run("doctor")
+    assert ended.status == 2
+    for one in (listener, other):
+        assert f"--port {one.port}" in ended.err
+
+
 async def test_lines_for_people(place: Place, world: Outside, port: int) -> None:
     """A mark and a word begin each line, and whatever is to be typed ends it."""
     world.lead_to(port)
@@ -251,8 +268,9 @@ async def test_nobody_is_there(place: Place, port: int) -> None:
     assert status == 1
 
 
-async def test_no_url_at_all(place: Place, port: int) -> None:
+@pytest.mark.parametrize("url", ["https://tunnel.example/", "wss://a..b/", f"wss://{'x' * 70}.example/"])
+async def test_no_url_at_all(place: Place, port: int, url: str) -> None:
     """What is no websocket URL is a mistake on the command line."""
-    ended = await place.run("doctor", "--port", port, "--public-url", "https://tunnel.example/")
+    ended = await place.run("doctor", "--port", port, "--public-url", url)
     assert ended.status == 2
     assert "wss://" in ended.err

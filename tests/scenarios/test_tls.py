@@ -117,10 +117,21 @@ async def test_many_at_once(place: Place, authority: Authority) -> None:
 
 
 async def test_the_address_of_a_listener_with_tls(place: Place, authority: Authority) -> None:
-    """On every interface it is guarded, and `audiotap url` says wss://."""
-    listener = await place.listen("--host", "0.0.0.0", *authority.options)
+    """On every interface it is guarded, and `audiotap url` says wss:// and the name that was told, or asks for one."""
+    nameless = await place.listen("--host", "0.0.0.0", *authority.options)
+    warning = await nameless.event("warning")
+    assert warning["message"].endswith("add --public-url wss://YOUR-NAME:PORT/")
+    for asked in (("url",), ("url", "--for", "twilio"), ("doctor",)):
+        ended = await place.run(*asked)
+        assert ended.status == (1 if asked == ("doctor",) else 2)
+        assert f"cannot reach wss://0.0.0.0:{nameless.port}/…" in ended.err + ended.out.decode()
+        assert "--public-url wss://YOUR-NAME:PORT/" in ended.err + ended.out.decode()
+    await nameless.stop()
+    public = ("--public-url", f"wss://my.example:{nameless.port}/")
+    listener = await place.listen("--host", "0.0.0.0", *public, *authority.options)
+    assert listener.warnings() == []
     url = (await place.run("url")).out.decode().strip()
-    assert url.startswith(f"wss://0.0.0.0:{listener.port}/")
+    assert url.startswith(f"{public[1]}")
     path = url.rpartition("/")[2]
     async with connect(f"wss://localhost:{listener.port}/{path}", ssl=authority.context) as bot:
         await bot.send(attendee(SOUND, 3.0))

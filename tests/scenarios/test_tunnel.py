@@ -29,6 +29,12 @@ async def world(tmp_path: Path) -> AsyncIterator[Outside]:
         yield found
 
 
+@pytest.fixture(autouse=True)
+def _attendee_is_near(place: Place) -> None:
+    """One of our own may be told URLs of this machine, as those of the tunnels here are."""
+    place.environment["ATTENDEE_API_URL"] = "http://localhost:1"
+
+
 async def tunnelled(place: Place, world: Outside, name: str = "ngrok", script: str = "", *more: str) -> Listener:
     """A listener with a tunnel that leads to it."""
     environment = world.tunnel(name, script)
@@ -76,8 +82,9 @@ async def test_bot_is_recorded_through_a_tunnel(place: Place, world: Outside) ->
 
 
 async def test_several_workers_have_one_tunnel(place: Place, world: Outside) -> None:
-    """The front starts it, and says where bots dial."""
+    """The front starts it, and says where bots dial; whichever worker is dialled says that it belongs to it."""
     listener = await tunnelled(place, world, "cloudflared", "", "--workers", "2")
+    assert (await listener.event("reachable"))["round_trip"] > 0
     assert (await place.run("url")).out.decode() == f"{world.address}\n"
     ((number, _),) = world.started("cloudflared")
     await listener.stop()
@@ -103,33 +110,46 @@ async def test_missing_program_gets_the_line_that_installs_it(place: Place, tmp_
     assert ended.err == f"audiotap: {name} is not installed\n  {TUNNELS[name].install}\n"
 
 
-async def test_tunnel_has_a_url_of_its_own(place: Place, world: Outside) -> None:
-    """Another one beside it is refused before anything is started."""
-    words = ("listen", "--tunnel", "ngrok", "--public-url", "wss://example.org/")
-    running = await place.start(*words, environment=world.tunnel("ngrok"))
+@pytest.mark.parametrize(
+    ("more", "why"),
+    [
+        (("--public-url", "wss://example.org/"), "has a URL of its own"),
+        (("--tls-cert", "fullchain.pem"), "brings its own TLS"),
+    ],
+)
+async def test_tunnel_has_its_own(place: Place, world: Outside, more: tuple[str, ...], why: str) -> None:
+    """Another URL beside it, or TLS where it comes in, is refused before anything is started."""
+    running = await place.start("listen", "--tunnel", "ngrok", *more, environment=world.tunnel("ngrok"))
     ended = await running.ended()
     assert ended.status == 2
-    assert ended.err.startswith("audiotap: --tunnel has a URL of its own")
+    assert ended.err.startswith(f"audiotap: --tunnel {why}")
 
 
 async def test_tunnel_that_fails_is_told_in_its_own_words(place: Place, world: Outside) -> None:
-    """A tunnel that ends without a URL ends the listener with status 3, and with what it said."""
-    environment = world.tunnel("ngrok", 'echo "ERROR:  authentication failed"; echo "ERROR:  ERR_NGROK_4018"; exit 1')
+    """A tunnel that ends without a URL ends the listener with status 3, and with what it said; it knows no key."""
+    failing = 'echo "ERROR:  failed$AUDIOTAP_SECRET$RECALL_API_KEY$URL"; echo "ERROR:  ERR_NGROK_4018"; exit 1'
+    environment = {**world.tunnel("ngrok", failing), "RECALL_API_KEY": "k3y"}
     listener = await place.listen("--tunnel", "ngrok", environment=environment)
     ended = await listener.ended()
     assert ended.status == 3
     said, hint = ended.err.splitlines()
-    assert said == "audiotap: ngrok ended with status 1: ERROR:  authentication failed; ERROR:  ERR_NGROK_4018"
+    assert said == f"audiotap: ngrok ended with status 1: ERROR:  failedhttps://{world.host}; ERROR:  ERR_NGROK_4018"
     assert hint.endswith(f"ngrok {TYPED['ngrok'].format(listener.port)}")
 
 
 async def test_waiting_for_a_tunnel_can_be_ended(place: Place, world: Outside) -> None:
-    """A tunnel that says nothing does not hold up Ctrl-C, and ends with us."""
+    """A tunnel that says nothing does not hold up Ctrl-C, and ends with us; until it tells a URL there is none."""
     silent = "echo 'Funnel is not enabled on your tailnet.'\nexec sleep 600"
     listener = await place.listen("--tunnel", "tailscale", environment=world.tunnel("tailscale", silent))
     async with connect(f"{listener.url}/{SECRET}") as bot:
         await bot.send(attendee(ramp(1), 1.0))
         await listener.event("track.started")
+    for asked in (("url",), ("url", "--for", "attendee")):
+        ended = await place.run(*asked)
+        assert (ended.status, ended.out) == (4, b"")
+        assert ended.err.startswith(f"audiotap: the tunnel of the listener on port {listener.port} is starting")
+    examined = await place.run("doctor")
+    assert "skipped round trip   the listener's tunnel is starting" in examined.out.decode()
     assert (await listener.stop()).status == 0
     assert not any(alive(number) for number, _ in world.started("tailscale"))
 

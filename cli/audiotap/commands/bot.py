@@ -83,9 +83,9 @@ def create(
 
     Examples:
 
-      audiotap bot create https://meet.google.com/abc-defg-hij --provider attendee --url wss://YOUR-TUNNEL-HOST/
+      audiotap bot create https://meet.google.com/abc-defg-hij --provider attendee
 
-      audiotap bot create MEETING --provider recall --api us-west-2 --separate --url wss://YOUR-TUNNEL-HOST/
+      audiotap bot create MEETING --provider recall --api us-west-2 --separate
     """
     from audiotap.jobs import bots
     from audiotap.net.rest.base import Streams
@@ -139,7 +139,7 @@ def url(
 
       audiotap url
 
-      audiotap url --for attendee --public-url wss://YOUR-TUNNEL-HOST/
+      audiotap url --for attendee
 
       audiotap url --for twilio
     """
@@ -147,7 +147,8 @@ def url(
     from audiotap.net.rest.base import Streams
 
     streams = Streams(url, mixed or not separate, separate or not mixed, rate, threshold)
-    bots.show_url(provider.value if provider else "", streams, settings.control_folder(), port)
+    api = settings.api_url(Provider.ATTENDEE)
+    bots.show_url(provider.value if provider else "", api, streams, settings.control_folder(), port)
 
 
 def rest_access(provider: Provider, api: str, timeout: float) -> Access:

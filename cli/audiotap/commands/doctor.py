@@ -19,8 +19,15 @@ def doctor(
         ),
     ] = "",
     port: Annotated[
-        int, typer.Option(help="The port of listen.", min=1, max=65535, autocompletion=completion.ports)
-    ] = 8765,
+        int | None,
+        typer.Option(
+            help="The port of listen (default: the running listener's, or 8765).",
+            min=1,
+            max=65535,
+            autocompletion=completion.ports,
+            show_default=False,
+        ),
+    ] = None,
     out: Annotated[Path, typer.Option(help="The folder of the recordings.")] = Path("recordings"),
     min_free: Annotated[int, typer.Option(parser=size, metavar="SIZE", help="Disk space that should be free.")] = "1G",  # type: ignore[assignment]
     json: Annotated[bool, typer.Option("--json", help="The result as JSON on stdout, an entry per line.")] = False,

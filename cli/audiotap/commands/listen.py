@@ -304,6 +304,7 @@ def prepared(
     from audiotap.net.hooks import Hook, parsed
     from audiotap.net.listener import Config
     from audiotap.net.peer import is_loopback
+    from audiotap.net.tunnel import Start
     from audiotap.sinks.recording import Policy
 
     mode = output.resolved(json=json)
@@ -321,8 +322,8 @@ def prepared(
         raise UsageError("--capture is for one process", "leave --workers out, or --capture")
     if public_url:
         _check_public(public_url)
-    if public_url and tunnel is not None:
-        raise UsageError("--tunnel has a URL of its own", "leave --public-url out, or --tunnel")
+    if tunnel is not None:
+        _check_tunnel(public_url, tls_cert)
     if fleet:
         check_fleet(fleet)
     exposed = bool(public_url) or tunnel is not None or not is_loopback(host)
@@ -361,14 +362,16 @@ def prepared(
         ),
         public_url,
         exposed,
-        (tls_cert, tls_key) if tls_cert is not None else None,
+        tunnel=tunnel is not None,
+        tls=(tls_cert, tls_key) if tls_cert is not None else None,
         capture=(capture, max_capture) if capture is not None else None,
         fleet=fleet,
         metrics=_metrics(metrics) if metrics else None,
     )
     uploads = Uploads(check_store_url(upload), segment, upload_timeout) if upload else None
     hook = Hook(parsed(exec), max_exec, settings.inherited()) if exec else Hook()
-    return Plan(config, mode, workers, tunnel.value if tunnel else "", hook, drain_timeout, uploads)
+    start = Start(tunnel.value, settings.without_secrets()) if tunnel is not None else None
+    return Plan(config, mode, workers, start, hook, drain_timeout, uploads)
 
 
 @taking(plan=prepared)
@@ -387,7 +390,7 @@ def listen(plan: Plan) -> None:
 
       audiotap listen --public-url wss://YOUR-TUNNEL-HOST/
 
-      audiotap listen --host 0.0.0.0 --tls-cert fullchain.pem --tls-key privkey.pem
+      audiotap listen --host 0.0.0.0 --public-url wss://YOUR-NAME:8765/ --tls-cert fullchain.pem --tls-key privkey.pem
 
       audiotap listen --port 9000 --out /data/calls --json
 
@@ -439,6 +442,16 @@ def _check_public(url: str) -> None:
     check_url(url)
     if any(mark in url for mark in "?#@"):
         raise UsageError("--public-url is a host and a path only", "write it as wss://HOST/, without the secret")
+
+
+def _check_tunnel(public_url: str, tls_cert: Path | None) -> None:
+    """UsageError for what cannot be beside a tunnel."""
+    if public_url:
+        raise UsageError("--tunnel has a URL of its own", "leave --public-url out, or --tunnel")
+    if tls_cert is not None:
+        raise UsageError(
+            "--tunnel brings its own TLS, and comes to the port without", "leave --tls-cert out, or --tunnel"
+        )
 
 
 def _metrics(text: str) -> tuple[str, int]:

@@ -194,6 +194,12 @@ def inherited() -> dict[str, str]:
     return dict(os.environ)
 
 
+def without_secrets() -> dict[str, str]:
+    """The same without our own settings and without keys, for programs that nothing of this concerns."""
+    secret = keys()
+    return {name: value for name, value in os.environ.items() if not (name.startswith("AUDIOTAP_") or name in secret)}
+
+
 def keys() -> dict[str, bool]:
     """The variables of secrets and keys, and whether they are set."""
     names = {name for some in (*KEYS.values(), *AGENT_KEYS.values()) for name in some}

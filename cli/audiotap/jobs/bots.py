@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
@@ -16,13 +16,14 @@ from audiotap.dialects.twilio import Twilio
 from audiotap.errors import InterruptedRunError, UsageError
 from audiotap.jobs.output import emit, talk
 from audiotap.jobs.running import Signals, run
-from audiotap.net.control.remote import bots_url
+from audiotap.net.control.remote import bots_url, statuses
 from audiotap.net.peer import check_url
+from audiotap.net.reach import Reach, check_reach, reach
 from audiotap.net.rest.attendee import AttendeeRest
 from audiotap.net.rest.base import Access, Created, Rest, Streams
 from audiotap.net.rest.recall import RecallRest
 from audiotap.net.tasks import first_of
-from audiotap.text import is_text, printable
+from audiotap.text import is_text, printable, without_path
 
 T = TypeVar("T")
 TWIML = """<?xml version="1.0" encoding="UTF-8"?>
@@ -52,6 +53,7 @@ def create(
     if not is_text(name):
         raise UsageError(f"--name {name} is no text in UTF-8", "give the bot another name")
     streams = run(_addressed(streams, *listener))
+    check_reach(streams.url, f"{rest.name}'s bots", _whence(provider, access.api))
     rest.subscription(streams)
     created = run(_create(rest, meeting, name, streams))
     if json:
@@ -71,7 +73,7 @@ def leave(provider: str, access: Access, bot: str, *, json: bool) -> None:
         talk(f"{rest.name} has {printable(bot)} leave the meeting")
 
 
-def show_url(provider: str, streams: Streams, folder: Path, port: int | None) -> None:
+def show_url(provider: str, api: str, streams: Streams, folder: Path, port: int | None) -> None:
     """Print the listener's URL, or what makes a provider's bot dial it."""
     if provider not in PROVIDERS and streams != Streams(streams.url):
         raise UsageError(
@@ -80,8 +82,10 @@ def show_url(provider: str, streams: Streams, folder: Path, port: int | None) ->
         )
     streams = run(_addressed(streams, folder, port))
     if not provider:
+        check_reach(streams.url, "bots", Reach.HERE)
         typer.echo(streams.url)
         return
+    check_reach(streams.url, provider.capitalize(), _whence(provider, api))
     if provider == Twilio.name:
         typer.echo(TWIML.format(url=quoteattr(streams.url)))
         return
@@ -123,9 +127,41 @@ async def unless_interrupted(work: Coroutine[Any, Any, T], otherwise: str) -> T:
 
 async def _addressed(streams: Streams, folder: Path, port: int | None) -> Streams:
     """Streams with the URL that was given, or else the running listener's."""
-    url = streams.url or await bots_url(folder, port)
-    check_url(url)
-    return msgspec.structs.replace(streams, url=url)
+    if not streams.url:
+        return msgspec.structs.replace(streams, url=await bots_url(folder, port))
+    check_url(streams.url)
+    if doubt := doubted(streams.url, [status.address for _, status in await statuses(folder, port)]):
+        talk(f"warning: {doubt}")
+    return streams
+
+
+def doubted(url: str, addresses: Sequence[str]) -> str:
+    """What speaks against a URL, if listeners run here, and bots are to dial these addresses; nothing if one fits."""
+    if not addresses or any(_fits(url, address) for address in addresses):
+        return ""
+    host = urlsplit(url).netloc
+    if any(urlsplit(address).netloc == host for address in addresses):
+        return (
+            f"no bot is let in at {without_path(url)} without the secret: leave the URL out, and the listener tells it"
+        )
+    return (
+        f"no listener here knows that bots reach it at {host}, so it keeps them out, or lets everybody in: "
+        f"audiotap listen --public-url wss://{host}/, and leave the URL out here"
+    )
+
+
+def _fits(url: str, address: str) -> bool:
+    """Whether a URL is a listener's address; one that has no public URL is known by the secret alone."""
+    theirs, ours = urlsplit(url), urlsplit(address)
+    secret = ours.path.rstrip("/").rpartition("/")[2]
+    same_host = theirs.netloc == ours.netloc or (secret and reach(address) < Reach.NEAR)
+    return bool(same_host) and theirs.path.rstrip("/").rpartition("/")[2] == secret
+
+
+def _whence(provider: str, api: str) -> Reach:
+    """From how far away a provider's bots dial; those of an Attendee of our own from as near as that is."""
+    own = provider == "attendee" and api.rstrip("/") not in {"", AttendeeRest.home}
+    return min(reach(api), Reach.NEAR) if own else Reach.ANYWHERE
 
 
 async def _create(rest: Rest, meeting: str, name: str, streams: Streams) -> Created:

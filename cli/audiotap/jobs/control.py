@@ -72,8 +72,9 @@ def attached(target: Target) -> AbstractAsyncContextManager[Attachment]:
 
 
 def _told(status: Status) -> dict[str, object]:
-    """All but the address, which has the secret."""
-    return {name: value for name, value in msgspec.structs.asdict(status).items() if name != "address"}
+    """All but the address, which has the secret, and the identity, which is for proofs."""
+    hidden = {"address", "identity"}
+    return {name: value for name, value in msgspec.structs.asdict(status).items() if name not in hidden}
 
 
 async def _pause(pause: Pause, target: Target) -> tuple[str, bool]:

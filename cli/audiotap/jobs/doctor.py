@@ -24,6 +24,7 @@ from audiotap.net.control.remote import statuses
 from audiotap.net.disk import write_speed
 from audiotap.net.peer import check_url
 from audiotap.net.probe import certificate_days, clock_ahead, round_trip, stand_in
+from audiotap.net.reach import Reach, check_reach
 from audiotap.net.tasks import Worker, first_of
 from audiotap.text import counted, human_size, printable
 
@@ -34,6 +35,7 @@ FEWEST_FILES = 1024
 SKEW_SECONDS = 5.0
 """That our clock may be off; what a web server tells is good to a second or two."""
 LEAST_DAYS = 1.0
+DEFAULT_PORT = 8765
 TUNNEL = "audiotap listen --tunnel cloudflared"
 FORMATS = ("FLAC", "MP3", "OPUS")
 
@@ -46,14 +48,23 @@ MARKS: dict[Verdict, tuple[str, str]] = {
 
 
 class Subject(msgspec.Struct, frozen=True):
-    """What is examined. `servers` are the providers' web servers, whose clocks are believed."""
+    """What is examined. `servers` are the providers' web servers, whose clocks are believed.
+
+    `port` is None for that of the one listener that runs. `starting` is whether a tunnel has yet to tell the URL.
+    """
 
     public_url: str
-    port: int
+    port: int | None
     out: Path
     min_free: int
     control: Path
     servers: tuple[str, ...]
+    starting: bool = False
+
+    @property
+    def listened(self) -> int:
+        """The port on which a listener is, or will be."""
+        return DEFAULT_PORT if self.port is None else self.port
 
 
 class Finding(msgspec.Struct, frozen=True):
@@ -100,11 +111,17 @@ async def _examined(subject: Subject, show: Callable[[Finding], None]) -> list[F
 
 
 async def _addressed(subject: Subject) -> Subject:
-    """With the address of the listener that runs, where it is the public URL that was given, or none was."""
+    """With the port of the listener that runs, and its address where that is the public URL given, or none was."""
     running = await statuses(subject.control, subject.port)
+    ports = {one.port for one, _ in running}
+    if len(ports) > 1:
+        choices = " or ".join(f"--port {port}" for port in sorted(ports))
+        raise UsageError("several listeners are running", f"choose one: {choices}")
+    starting = any(not status.address for _, status in running)
     known = next((status.address for _, status in running if status.address.startswith("wss:")), "")
     ours = known.startswith(f"{subject.public_url.rstrip('/')}/") if subject.public_url else True
-    return msgspec.structs.replace(subject, public_url=known) if known and ours else subject
+    url = known if known and ours else subject.public_url
+    return msgspec.structs.replace(subject, public_url=url, port=min(ports, default=subject.port), starting=starting)
 
 
 async def _examine(subject: Subject) -> AsyncIterator[Finding]:
@@ -115,6 +132,8 @@ async def _examine(subject: Subject) -> AsyncIterator[Finding]:
             yield Finding(name, "skipped", error.message, error.hint)
         except AudiotapError as error:
             yield Finding(name, "failed", error.message, error.hint)
+        except Exception as error:  # noqa: BLE001 - one check's failure must not hide what the others find
+            yield Finding(name, "failed", f"{type(error).__name__}: {error}", "please report this")
 
 
 def _show(finding: Finding) -> None:
@@ -156,15 +175,15 @@ async def _files(_: Subject) -> str:
 
 async def _folder(subject: Subject) -> str:
     """It may not exist yet, and is not made."""
-    absolute = subject.out.absolute()
-    folder = next(one for one in (absolute, *absolute.parents) if one.exists())
+    folder = absolute = subject.out.absolute()
     worker = Worker("audiotap: disk speed")
     try:
+        folder = next(one for one in (absolute, *absolute.parents) if one.exists())
         free = shutil.disk_usage(folder).free
         speed = await worker.do(partial(write_speed, folder))
-    except OSError as error:
-        hint = "choose another folder: --out FOLDER"
-        raise MachineError(f"cannot write in {folder}: {error.strerror}", hint) from error
+    except (OSError, ValueError) as error:
+        why = (error.strerror if isinstance(error, OSError) else None) or error
+        raise MachineError(f"cannot write in {folder}: {why}", "choose another folder: --out FOLDER") from error
     finally:
         worker.stop()
     told = f"{folder}: {human_size(free)} free, takes {human_size(speed)} a second"
@@ -178,15 +197,16 @@ async def _folder(subject: Subject) -> str:
 
 
 async def _port(subject: Subject) -> str:
-    if running := await statuses(subject.control, subject.port):
+    port = subject.listened
+    if running := await statuses(subject.control, port):
         sessions = sum(len(status.sessions) for _, status in running)
-        return f"{subject.port} has your listener, with {counted(sessions, 'session')}"
+        return f"{port} has your listener, with {counted(sessions, 'session')}"
     try:
-        async with stand_in(subject.port):
-            return f"{subject.port} is free"
+        async with stand_in(port):
+            return f"{port} is free"
     except MachineError as error:
-        other = f"or take another: --port {subject.port + 1}"
-        raise MachineError(error.message, f"see whose it is: lsof -i :{subject.port}; {other}") from error
+        other = f"or take another: --port {port + 1}"
+        raise MachineError(error.message, f"see whose it is: lsof -i :{port}; {other}") from error
 
 
 async def _clock(subject: Subject) -> str:
@@ -203,10 +223,11 @@ async def _clock(subject: Subject) -> str:
 
 
 async def _certificate(subject: Subject) -> str:
-    parts = urlsplit(_public(subject))
+    url = _public(subject)
+    parts = urlsplit(url)
     if parts.scheme != "wss":
         raise UsageError(f"{parts.scheme}:// is without TLS, and Attendee takes wss:// only", TUNNEL)
-    days = await certificate_days(subject.public_url)
+    days = await certificate_days(url)
     if days < LEAST_DAYS:
         raise MachineError(f"that of {parts.hostname} ends in {24 * days:.0f} h", f"renew it there, or: {TUNNEL}")
     return f"{parts.hostname} is trusted, for {days:.0f} more days"
@@ -215,15 +236,18 @@ async def _certificate(subject: Subject) -> str:
 async def _round_trip(subject: Subject) -> str:
     """While no listener runs, we answer in its place."""
     url = _public(subject)
-    listens = bool(await statuses(subject.control, subject.port))
-    async with nullcontext() if listens else stand_in(subject.port):
-        seconds = await round_trip(url)
+    running = await statuses(subject.control, subject.listened)
+    async with nullcontext(running[0][1].identity) if running else stand_in(subject.listened) as identity:
+        seconds = await round_trip(url, identity)
     return f"a frame took {1000 * seconds:.0f} ms to {urlsplit(url).hostname} and back"
 
 
 def _public(subject: Subject) -> str:
+    if subject.starting and not subject.public_url:
+        raise SkippedError("the listener's tunnel is starting", "try again in a moment")
     if not subject.public_url:
         raise SkippedError("no public URL is known", "audiotap doctor --public-url wss://YOUR-TUNNEL-HOST/")
+    check_reach(subject.public_url, "bots", Reach.HERE)
     return subject.public_url
 
 

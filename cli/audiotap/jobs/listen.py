@@ -20,7 +20,7 @@ from audiotap.net.fleet.upload import Uploader, Uploads, uploading
 from audiotap.net.hooks import Hook, Hooks
 from audiotap.net.listener import Config, Listener, listening
 from audiotap.net.tasks import first_of
-from audiotap.net.tunnel import check_tunnel, keep_tunnel
+from audiotap.net.tunnel import Start, Way, check_tunnel, keep_tunnel
 from audiotap.net.workers.front import Front, fronting
 from audiotap.net.workers.levels import Board
 from audiotap.reports import Draining
@@ -39,7 +39,7 @@ class Plan(msgspec.Struct, frozen=True):
     config: Config
     mode: Output
     workers: int = 1
-    tunnel: str = ""
+    tunnel: Start | None = None
     hook: Hook = Hook()
     drain: float = 0.0
     """Seconds that sessions have to end after SIGTERM; 0 ends them at once."""
@@ -51,7 +51,7 @@ def listen(plan: Plan, joining: Joining | None = None) -> Exit:
 
     `joining` is somebody who takes part, with one process only.
     """
-    if plan.tunnel:
+    if plan.tunnel is not None:
         check_tunnel(plan.tunnel)
     _check_out(plan.config.recording.out)
     config = _within(_raise_file_limit(), plan.config, plan.workers)
@@ -119,10 +119,10 @@ async def _over(listener: Listener | Front, plan: Plan, signals: Signals, shown:
             await first_of(listener.drain(), signals.asked.wait())
 
 
-async def _reachable(listener: Listener | Front, tunnel: str, shown: Shown) -> None:
+async def _reachable(listener: Listener | Front, tunnel: Start | None, shown: Shown) -> None:
     """Keep the tunnel, if there is to be one; never returns."""
-    if tunnel:
-        await keep_tunnel(tunnel, listener.url, listener.publish, shown.tell)
+    if tunnel is not None:
+        await keep_tunnel(tunnel, Way(listener.url, listener.identity, listener.publish), shown.tell)
     await asyncio.Event().wait()
 
 

@@ -11,6 +11,7 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+from secrets import token_hex
 from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
@@ -34,6 +35,7 @@ from audiotap.net.handover import Handed, Handover
 from audiotap.net.lanes import LIMIT, BatchLane, DirectLane, Lane
 from audiotap.net.peer import bind
 from audiotap.net.port import TICK, Port
+from audiotap.net.reach import Reach, reach
 from audiotap.net.rest.base import Access
 from audiotap.net.rest.names import keep_naming
 from audiotap.net.tap import Tap, Tell
@@ -75,6 +77,10 @@ class Config(msgspec.Struct, frozen=True):
     """The URL by which bots elsewhere reach the port, without the secret."""
     exposed: bool = False
     """Whether others than this machine's users can reach the port."""
+    tunnel: bool = False
+    """Whether a tunnel is to tell the public URL."""
+    identity: str = msgspec.field(default_factory=lambda: token_hex(16))
+    """By which whoever has access to control knows a connection to this listener from any other."""
     tls: tuple[Path, Path | None] | None = None
     """The certificate and its key."""
     tick: float = TICK
@@ -91,18 +97,29 @@ class Config(msgspec.Struct, frozen=True):
         return f"{'ws' if self.tls is None else 'wss'}://{host}:{port}"
 
     def address(self, url: str) -> str:
-        """Where bots dial, with the secret."""
-        base = self.public or url
-        return f"{base.rstrip('/')}/{self.rules.secret}" if self.rules.secret else base
+        """Where bots dial a URL that leads here: with the secret."""
+        return f"{url.rstrip('/')}/{self.rules.secret}" if self.rules.secret else url
+
+    def known(self, url: str) -> str:
+        """Where bots dial as far as that is known when the port is bound: nothing before a tunnel tells it."""
+        return "" if self.tunnel else self.address(self.public or url)
 
     def announced(self, url: str, port: int) -> list[Report]:
         """What is told when bots may dial."""
-        listening = Listening(url, self.host, port, str(self.recording.out), not self.rules.open)
-        return [listening, OPEN] if self.exposed and self.rules.open else [listening]
+        told: list[Report] = [Listening(url, self.host, port, str(self.recording.out), not self.rules.open)]
+        if self.exposed and self.rules.open:
+            told.append(OPEN)
+        if self.exposed and reach(self.known(url)) is Reach.NOWHERE:
+            told.append(NAMELESS)
+        return told
 
 
 OPEN = Odd(
     "everybody who finds this port is let in and recorded; leave --no-secret out to have a secret in its address"
+)
+NAMELESS = Odd(
+    "no name is known under which bots can dial this port, so audiotap url and bot create have none for them; add "
+    "--public-url wss://YOUR-NAME:PORT/"
 )
 
 
@@ -140,7 +157,7 @@ class Listener:
         self.tell = tell
         self._certificate = certificate
         self._address = address
-        self.url = tap.url
+        self.url, self.identity = tap.url, tap.identity
         self._lacking = lacking
 
     def publish(self, url: str) -> str:
@@ -203,11 +220,11 @@ async def listening(
         sockets, host, port = seat.bound if seat is not None else await bind(config.host, config.port)
         refusals = Tally(tell, not_let_in)
         stack.callback(refusals.close)
-        door = Door(admission, seat.refused if seat is not None else refusals.count, certificate)
+        door = Door(admission, seat.refused if seat is not None else refusals.count, certificate, config.identity)
         server = Port(sockets, tap, config.limits, door, config.tick)
         stack.push_async_callback(server.close)
         tap.url = config.url(host, port)
-        tap.address, tap.refused = config.address(tap.url), refusals.counts
+        tap.identity, tap.address, tap.refused = config.identity, config.known(tap.url), refusals.counts
         if control := _control(config, port, seat):
             await stack.enter_async_context(control_server(control, partial(serve, tap, audience)))
         recording = BatchLane(recorder, "the recording", aloud, config.buffer)

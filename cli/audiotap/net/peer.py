@@ -102,10 +102,10 @@ def is_loopback(host: str) -> bool:
 
 
 def check_url(url: str) -> None:
-    """UsageError for what is no websocket URL."""
+    """UsageError for what is no websocket URL, or has a host that no name server is asked for."""
     whole = url.isprintable() and " " not in url
     try:
-        parse_uri(url)
+        parse_uri(url).host.encode("idna")
     except (InvalidURI, ValueError):
         whole = False
     if not whole:

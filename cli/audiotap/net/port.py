@@ -355,7 +355,7 @@ class Peer:
         refusal = self._port.door.refuses(request)
         if refusal is None:
             self.asked = self._port.door.asked(request)
-            return self._protocol.accept(request)
+            return self._port.door.answer(request, self._protocol.accept(request))
         return self._protocol.reject(refusal.status, f"{refusal.answer}\n")
 
     def _gather(self, frame: Frame) -> None:

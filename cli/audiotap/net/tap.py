@@ -95,7 +95,7 @@ class Tap:
         limits: Limits | None = None,
         clock: Clock | None = None,
     ) -> None:
-        self.url = self.address = ""
+        self.url = self.address = self.identity = ""
         self.refused: dict[str, int] = {}
         self.limits = limits or Limits()
         self._refusals = Tally(tell, complaint)
@@ -579,7 +579,7 @@ class Tap:
     def status(self) -> Status:
         """How everything stands."""
         sessions = tuple(live.status() for live in self.sessions.values())
-        return Status(self.url, sessions, self.address, self.refused)
+        return Status(self.url, sessions, self.address, self.refused, self.identity)
 
     async def _speak(self, live: Live, chunk: Chunk) -> bool:
         """Say speech, and mark its end where the bot can tell when it has played it."""

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from audiotap.errors import AudiotapError, MachineError, UsageError
+from audiotap.net.peer import check_url
 from audiotap.net.probe import reached
 from audiotap.net.rest.attendee import AttendeeRest
 from audiotap.net.rest.base import Rest, Streams
@@ -30,6 +31,7 @@ URL_SECONDS = 30.0
 PATIENCE = 30.0
 """Seconds until a new URL has to lead to us; names of quick tunnels take a while to be known."""
 STOP_SECONDS = 5.0
+FIRST_DELAY = 1.0
 LONGEST_DELAY = 60.0
 """Seconds between two starts of a tunnel that dies again and again; a life that long makes it a new one."""
 KEPT = 16 * 1024
@@ -38,16 +40,21 @@ SAID = 3
 """Lines of it that are repeated when it fails."""
 
 GUARD = """
+seconds=$1
+shift
 exec 3<&0
 "$@" 3<&- &
 tunnel=$!
-{ read -r _ <&3; kill "$tunnel"; } >/dev/null 2>&1 &
+{ read -r _ <&3; kill "$tunnel"; sleep "$seconds"; kill -KILL 0; } >/dev/null 2>&1 &
 wait "$tunnel"
 status=$?
 kill $! 2>/dev/null
 exit $status
 """
-"""Runs a command that ends when our end of the shell's standard input is closed, so also when we are killed."""
+"""Runs a command that ends when our end of the shell's standard input is closed, so also when we are killed.
+
+All that it started ends so many seconds later, if it does not listen.
+"""
 
 
 class Binary(msgspec.Struct, frozen=True):
@@ -78,6 +85,24 @@ TUNNELS = {
 PROVIDERS: tuple[type[Rest], ...] = (AttendeeRest, RecallRest)
 
 
+class Start(msgspec.Struct, frozen=True):
+    """Which tunnel is to be started, and the environment that it is handed."""
+
+    name: str
+    environment: dict[str, str]
+
+
+class Way(msgspec.Struct, frozen=True):
+    """What a tunnel leads to: a listener's own URL, and its identity.
+
+    `publish` is told every new public URL, and says what bots are to dial.
+    """
+
+    url: str
+    identity: str
+    publish: Callable[[str], str]
+
+
 class Tunnel:
     """A tunnel that is running. `command` is what it was started with."""
 
@@ -91,12 +116,16 @@ class Tunnel:
         self._reading = asyncio.create_task(self._read(), name="tunnel")
 
     async def url(self) -> str:
-        """The URL under which it makes us known. MachineError when it tells none."""
+        """The websocket URL under which it makes us known. MachineError when it tells none."""
         await wait_for(self._told, URL_SECONDS)
+        if url := _websocket(self._url):
+            return url
         if self._url:
-            return self._url
-        running = self._process.returncode is None
-        what = f"told no URL within {URL_SECONDS:g} s{self._said()}" if running else await self.end()
+            what = f"told {self._url}, which is no URL"
+        elif self._process.returncode is None:
+            what = f"told no URL within {URL_SECONDS:g} s{self._said()}"
+        else:
+            what = await self.end()
         raise MachineError(f"{self.command[0]} {what}", f"see what it says: {shlex.join(self.command)}")
 
     async def over(self) -> None:
@@ -137,29 +166,33 @@ class Tunnel:
         self._told.set()
 
 
-def check_tunnel(name: str) -> None:
+def check_tunnel(start: Start) -> None:
     """MachineError with the line that installs it when a tunnel's program is not here."""
-    if shutil.which(TUNNELS[name].command[0]) is None:
-        raise MachineError(f"{name} is not installed", TUNNELS[name].install)
+    binary = TUNNELS[start.name]
+    if shutil.which(binary.command[0], path=start.environment.get("PATH")) is None:
+        raise MachineError(f"{start.name} is not installed", binary.install)
 
 
-async def keep_tunnel(
-    name: str, listener: str, publish: Callable[[str], str], tell: Callable[[Report], None]
-) -> NoReturn:
-    """Run a tunnel to a listener's own URL, and again when it dies; tell where bots dial, once a frame came through.
+def next_delay(before: float, lived: float) -> float:
+    """Seconds until a tunnel is started again that has lived so long, after it waited so long for its start."""
+    return FIRST_DELAY if lived > LONGEST_DELAY else min(2 * before or FIRST_DELAY, LONGEST_DELAY)
 
-    `publish` is told every new public URL, and says what bots are to dial. MachineError when there never is one.
+
+async def keep_tunnel(start: Start, way: Way, tell: Callable[[Report], None]) -> NoReturn:
+    """Run a tunnel to a listener, and again when it dies; tell where bots dial, once a frame came through.
+
+    MachineError when there never is a public URL.
     """
     loop = asyncio.get_running_loop()
-    binary = TUNNELS[name]
-    command = [part.format(_address(listener)) for part in binary.command]
+    name, binary = start.name, TUNNELS[start.name]
+    command = [part.format(_address(way.url)) for part in binary.command]
     public = ""
-    delay = 0.5
+    delay = 0.0
     while True:
         began = loop.time()
-        async with _started(command, binary.url) as tunnel:
+        async with _started(command, binary.url, start.environment) as tunnel:
             try:
-                url = _websocket(await tunnel.url())
+                url = await tunnel.url()
             except MachineError as error:
                 if not public:
                     raise
@@ -168,19 +201,24 @@ async def keep_tunnel(
                 if public not in {"", url}:
                     tell(Odd(f"{name} has another URL than before: bots that were told the old one do not find us"))
                 public = url
-                await first_of(_present(name, publish(url), listener, tell), tunnel.over())
+                await first_of(_present(name, way.publish(url), way, tell), tunnel.over())
                 await tunnel.over()
                 trouble = f"{name} {await tunnel.end()}"
-        delay = 1.0 if loop.time() - began > LONGEST_DELAY else min(2 * delay, LONGEST_DELAY)
+        delay = next_delay(delay, loop.time() - began)
         tell(Odd(f"{trouble}; it is started again in {delay:g} s"))
         await asyncio.sleep(delay)
 
 
 @asynccontextmanager
-async def _started(command: list[str], pattern: str) -> AsyncIterator[Tunnel]:
+async def _started(command: list[str], pattern: str, environment: dict[str, str]) -> AsyncIterator[Tunnel]:
     """Run a tunnel while the block runs, in a session of its own: what the terminal sends is for us."""
     process = await asyncio.create_subprocess_exec(
-        *("sh", "-c", GUARD, "sh", *command), stdin=PIPE, stdout=PIPE, stderr=STDOUT, start_new_session=True
+        *("sh", "-c", GUARD, "sh", str(STOP_SECONDS), *command),
+        stdin=PIPE,
+        stdout=PIPE,
+        stderr=STDOUT,
+        env=environment,
+        start_new_session=True,
     )
     tunnel = Tunnel(command, pattern, process)
     try:
@@ -189,11 +227,11 @@ async def _started(command: list[str], pattern: str) -> AsyncIterator[Tunnel]:
         await tunnel.stop()
 
 
-async def _present(name: str, url: str, listener: str, tell: Callable[[Report], None]) -> None:
+async def _present(name: str, url: str, way: Way, tell: Callable[[Report], None]) -> None:
     """Try the way through the tunnel, and tell of it."""
-    seconds = await reached(url, PATIENCE)
+    seconds = await reached(url, way.identity, PATIENCE)
     if isinstance(seconds, AudiotapError):
-        doctor = f"audiotap doctor --port {urlsplit(listener).port}"
+        doctor = f"audiotap doctor --port {urlsplit(way.url).port}"
         tell(Odd(f"no frame came back through {name} yet: {seconds.message}; try it again: {doctor}"))
     tell(Reachable(url, name, None if isinstance(seconds, AudiotapError) else round(seconds, 4), _subscriptions(url)))
 
@@ -215,5 +253,9 @@ def _address(listener: str) -> str:
 
 
 def _websocket(url: str) -> str:
-    """The websocket URL at a web server's root."""
-    return f"wss://{urlsplit(url).netloc}/"
+    """The websocket URL at a web server's root; nothing for what is no web server's."""
+    with suppress(ValueError, UsageError):
+        found = f"wss://{urlsplit(url).netloc}/"
+        check_url(found)
+        return found
+    return ""

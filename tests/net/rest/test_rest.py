@@ -6,7 +6,7 @@ import pytest
 
 from audiotap.errors import UsageError
 from audiotap.net.rest.attendee import AttendeeRest
-from audiotap.net.rest.base import Access, is_local, with_path
+from audiotap.net.rest.base import Access, with_path
 from audiotap.net.rest.recall import RecallRest
 from audiotap.net.rest.refusal import words
 
@@ -69,23 +69,6 @@ def test_a_key_is_not_printed() -> None:
 def test_what_a_provider_says(body: bytes, said: str) -> None:
     """The words of an error without their brackets; pages made for browsers say nothing."""
     assert words(body) == said
-
-
-@pytest.mark.parametrize(
-    ("url", "local"),
-    [
-        ("ws://127.0.0.1:8765", True),
-        ("ws://localhost:8765/x", True),
-        ("ws://[::1]:1/", True),
-        ("ws://0.0.0.0:8765", True),
-        ("wss://demo.localhost/", True),
-        ("wss://example.org", False),
-        ("ws://192.0.2.7:8765", False),
-    ],
-)
-def test_who_can_dial_it(url: str, local: bool) -> None:
-    """An address of this machine is none for a bot elsewhere."""
-    assert is_local(url) is local
 
 
 def test_a_url_has_a_path() -> None:

@@ -99,7 +99,12 @@ async def bots_url(folder: Path, port: int | None) -> str:
     """Where bots dial the listener that runs; NobodyError when none does, UsageError when several do."""
     running = await statuses(folder, port)
     chosen = _choose(running, Target(folder, port))
-    return next(status.address for one, status in running if one is chosen)
+    address = next(status.address for one, status in running if one is chosen)
+    if not address:
+        raise NobodyError(
+            f"the tunnel of the listener on port {chosen.port} is starting", "try again in a moment: audiotap url"
+        )
+    return address
 
 
 async def bots_heard(provider: str, folder: Path, port: int | None, bot: str) -> list[str]:

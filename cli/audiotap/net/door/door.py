@@ -7,25 +7,33 @@ import time
 from collections.abc import Callable
 from secrets import token_hex
 
-from websockets.http11 import Request
+from websockets.http11 import Request, Response
 
 from audiotap.events import Asked
 from audiotap.net.door.admission import Admission, Refusal, Rules
 from audiotap.net.door.tls import Certificate
 
+WHO = "Audiotap-Listener"
+"""The header of who asks which listener it is, and of the answer."""
+
 
 class Door:
-    """Asked once per connection. `count` is given the kind of everybody who is not let in."""
+    """Asked once per connection. `count` is given the kind of everybody who is not let in.
+
+    Who asks for it is told the listener's `identity`, and so knows that nobody else answers in its place.
+    """
 
     def __init__(
         self,
         admission: Admission | None = None,
         count: Callable[[str], None] = lambda _: None,
         certificate: Certificate | None = None,
+        identity: str = "",
     ) -> None:
         self._count = count
         self._admission = admission or Admission(Rules())
         self._certificate = certificate
+        self._identity = identity
 
     def take(self, sock: socket.socket) -> socket.socket:
         """A connection as it is to be read and written. OSError when it is over already."""
@@ -38,6 +46,12 @@ class Door:
         if refusal is not None:
             self.refused(refusal)
         return refusal
+
+    def answer(self, request: Request, accepted: Response) -> Response:
+        """The answer to a request that is admitted."""
+        if WHO in request.headers:
+            accepted.headers[WHO] = self._identity
+        return accepted
 
     def asked(self, request: Request) -> Asked:
         """How somebody asked for a connection, for who has nothing else to know them by."""

@@ -9,7 +9,8 @@ from urllib.parse import parse_qs, urlsplit
 import msgspec
 
 from audiotap.errors import UsageError
-from audiotap.net.rest.base import Rest, Streams, unreachable, with_path
+from audiotap.net.reach import unreachable
+from audiotap.net.rest.base import Rest, Streams, with_path
 from audiotap.text import without_path
 
 MIXED_RATES = (8000, 16000, 24000)

@@ -11,13 +11,13 @@ import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from ipaddress import ip_address
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self, TypeVar
 from urllib.parse import urlsplit
 
 import msgspec
 
 from audiotap.errors import Exit, UsageError
+from audiotap.net.reach import Reach, reach
 from audiotap.net.rest.refusal import Answer, Patience, RestError, Secrets, asked_wait, refusal
 from audiotap.text import human_size
 
@@ -120,7 +120,7 @@ class Rest(ABC):
         return f"{self.bots.rstrip('/')}/{bot}/{action}"
 
     async def __aenter__(self) -> Self:
-        if self.base.lower().startswith("http://") and not is_local(self.base):
+        if self.base.lower().startswith("http://") and reach(self.base) > Reach.HERE:
             self._tell(f"{self.variable} goes to {self.base} unencrypted, for others on the way to read: use https://")
         return self
 
@@ -245,26 +245,6 @@ def with_path(url: str) -> str:
     """A websocket URL that has a path, since one with a query and no path was refused by a provider."""
     parts = urlsplit(url)
     return parts._replace(path=parts.path or "/").geturl()
-
-
-def is_local(url: str) -> bool:
-    """Whether nobody on another machine can dial a URL."""
-    host = urlsplit(url).hostname or ""
-    try:
-        address = ip_address(host)
-    except ValueError:
-        return host == "localhost" or host.endswith(".localhost")
-    return address.is_loopback or address.is_unspecified
-
-
-def unreachable(problem: str, url: str) -> UsageError:
-    """A URL that bots cannot dial, and what to type."""
-    port = urlsplit(url).port or 8765
-    return UsageError(
-        problem,
-        f"make the port reachable: audiotap listen --port {port} --tunnel cloudflared; or, behind a tunnel that runs "
-        "already, audiotap listen --public-url wss://ITS-HOST/",
-    )
 
 
 def _checked_base(url: str) -> str:

@@ -11,8 +11,7 @@ from audiotap.audio import Chunk
 from audiotap.dialects.recall import RATE
 from audiotap.errors import UsageError
 from audiotap.mp3 import Mp3, encode, silence
-from audiotap.net.rest.base import Rest, Streams, is_local, unreachable, with_path
-from audiotap.text import without_path
+from audiotap.net.rest.base import Rest, Streams, with_path
 
 MOST_B64 = 1_835_008
 """Characters of `b64_data` that output_audio takes."""
@@ -37,10 +36,6 @@ class RecallRest(Rest):
     @classmethod
     def subscription(cls, streams: Streams) -> dict[str, Any]:
         """`recording_config`: what is subscribed must be configured too, or nothing comes."""
-        if is_local(streams.url):
-            raise unreachable(
-                f"Recall's bots cannot reach {without_path(streams.url)}, which is this machine", streams.url
-            )
         if streams.rate != RATE:
             raise UsageError(f"Recall sends {RATE} Hz only, not {streams.rate}", "leave --rate out")
         if streams.threshold is not None:

@@ -75,7 +75,7 @@ class Front:
     ) -> None:
         self.draining = False
         self._public = public
-        self.url = relay.itself.url
+        self.url, self.identity = relay.itself.url, relay.itself.identity
         self.lossy = False
         self.recorded = False
         self.refusals = Tally(self.report, not_let_in)
@@ -335,7 +335,7 @@ async def fronting(config: Config, workers: int, tell: Tell, board: Board | None
             )
             for number in range(workers)
         ]
-        itself = Status(url, (), config.address(url))
+        itself = Status(url, (), config.known(url), identity=config.identity)
         relay = Relay(itself, [setup.control for setup in setups if setup.control is not None])
         front = Front(setups, tell, board, relay, config.address, public)
         watching = asyncio.create_task(
