@@ -119,9 +119,10 @@ def state_folder() -> Path:
     return user_state_path("audiotap")
 
 
-def secret() -> str:
-    """The secret in the listener's address, if the user chose it."""
-    return os.environ.get("AUDIOTAP_SECRET", "").strip()
+def secret() -> str | None:
+    """The secret in the listener's address, if the user chose it; one that is set and empty is a mistake."""
+    chosen = os.environ.get("AUDIOTAP_SECRET")
+    return None if chosen is None else chosen.strip()
 
 
 def recall_secrets() -> str:

@@ -18,6 +18,11 @@ OTHER_FOLDER = "set AUDIOTAP_STATE_DIR to a folder of yours, or give the secret 
 
 def checked(secret: str) -> str:
     """A secret that a user chose. UsageError, without it, for one that cannot stand in a path or is easily guessed."""
+    if not secret.strip():
+        raise UsageError(
+            "the secret of the address is empty, which would let everybody in",
+            "set AUDIOTAP_SECRET or --secret to one, or leave both unset; who wants none says --no-secret",
+        )
     if not FORM.fullmatch(secret):
         raise UsageError(
             "that is no secret for an address", "take 16 or more letters, digits, - or _, such as: openssl rand -hex 24"
