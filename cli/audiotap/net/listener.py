@@ -106,6 +106,12 @@ OPEN = Odd(
 )
 
 
+FOUND = Odd(
+    "this port can be reached from elsewhere, through a tunnel or a proxy, and everybody who finds it is let in and "
+    "recorded; start with --public-url wss://YOUR-TUNNEL-HOST/ to have a secret in its address"
+)
+
+
 class Seat(Protocol):
     """The place of a worker among others: what it was given instead of what a listener by itself makes."""
 
@@ -203,8 +209,10 @@ async def listening(
         sockets, host, port = seat.bound if seat is not None else await bind(config.host, config.port)
         refusals = Tally(tell, not_let_in)
         stack.callback(refusals.close)
-        door = Door(admission, seat.refused if seat is not None else refusals.count, certificate)
-        server = Port(sockets, tap, config.limits, door, config.tick)
+        refuse = seat.refused if seat is not None else refusals.count
+        server = Port(
+            sockets, tap, config.limits, Door(admission, refuse, certificate, _found(config, tell)), config.tick
+        )
         stack.push_async_callback(server.close)
         tap.url = config.url(host, port)
         tap.address, tap.refused = config.address(tap.url), refusals.counts
@@ -293,6 +301,11 @@ def _observed(config: Config, counting: Counting) -> AbstractAsyncContextManager
 def _adopt(server: Port, tap: Tap, sock: socket.socket, handed: Handed) -> None:
     """Go on with a connection that another worker handed over."""
     server.adopt(sock, handed.carried, partial(tap.take_over, handed=handed))
+
+
+def _found(config: Config, tell: Tell) -> Callable[[], None] | None:
+    """What to do when somebody from afar is let in; None where that is known, or nobody unknown is let in."""
+    return partial(tell, FOUND) if config.rules.open and not config.exposed else None
 
 
 def _lookers_on(config: Config, watchers: Sequence[Sink], tell: Tell) -> list[Lane]:

@@ -10,19 +10,24 @@ from secrets import token_hex
 from websockets.http11 import Request
 
 from audiotap.events import Asked
-from audiotap.net.door.admission import Admission, Refusal, Rules
+from audiotap.net.door.admission import Admission, Refusal, Rules, came_from_afar
 from audiotap.net.door.tls import Certificate
 
 
 class Door:
-    """Asked once per connection. `count` is given the kind of everybody who is not let in."""
+    """Asked once per connection. `count` is given the kind of everybody who is not let in.
+
+    `found` is called once, when somebody from afar is let in at a port that is thought to be this machine's alone.
+    """
 
     def __init__(
         self,
         admission: Admission | None = None,
         count: Callable[[str], None] = lambda _: None,
         certificate: Certificate | None = None,
+        found: Callable[[], None] | None = None,
     ) -> None:
+        self._found = found
         self._count = count
         self._admission = admission or Admission(Rules())
         self._certificate = certificate
@@ -37,6 +42,9 @@ class Door:
         refusal = self._admission.refuses(request.path, request.headers, time.time())
         if refusal is not None:
             self.refused(refusal)
+        elif self._found is not None and came_from_afar(request.headers):
+            self._found()
+            self._found = None
         return refusal
 
     def asked(self, request: Request) -> Asked:
