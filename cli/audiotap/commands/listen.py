@@ -11,6 +11,7 @@ import typer
 from audiotap.commands import settings
 from audiotap.commands.options import check_fleet, taking
 from audiotap.errors import UsageError
+from audiotap.jobs.hangup import leave_hang_ups
 from audiotap.jobs.mode import Output
 from audiotap.text import parse_size
 
@@ -300,6 +301,8 @@ def prepared(
     output: Annotated[Output, typer.Option(help="The meter, plain lines or JSON lines.")] = Output.AUTO,
 ) -> Plan:
     """What the options of `listen` mean."""
+    if tls_cert is not None:
+        leave_hang_ups()
     from audiotap.jobs.listen import Plan
     from audiotap.net.door.admission import Rules, origin
     from audiotap.net.door.limits import Limits

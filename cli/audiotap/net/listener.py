@@ -174,6 +174,8 @@ class Listener:
             self.tell(Odd(f"{error.message}; the old one stays"))
         else:
             self.tell(CertificateReloaded(str(self._certificate.chain)))
+            for trouble in _troubles(self._certificate):
+                self.tell(trouble)
 
     @property
     def recorded(self) -> bool:
@@ -226,7 +228,7 @@ async def listening(
         if config.fleet:
             lanes.append(await stack.enter_async_context(_member(config.fleet, tap, audience, tell)))
         tap.start(lanes)
-        announced = config.announced(tap.url, port)
+        announced = [*config.announced(tap.url, port), *_troubles(certificate)]
         if counting is not None and seat is None:
             announced.append(Metrics(await stack.enter_async_context(_observed(config, counting))))
         if config.capture is not None:
@@ -247,6 +249,12 @@ async def listening(
             await tap.close("the listener was stopped")
             await asyncio.sleep(0)
             await audience.close()
+
+
+def _troubles(certificate: Certificate | None) -> list[Report]:
+    """What is the matter with the certificate, if there is one."""
+    trouble = certificate.trouble() if certificate is not None else ""
+    return [Odd(trouble)] if trouble else []
 
 
 async def _settled(server: Port, seat: Seat | None) -> None:
