@@ -379,7 +379,8 @@ def prepared(
         metrics=_metrics(metrics) if metrics else None,
     )
     uploads = Uploads(check_store_url(upload), segment, upload_timeout) if upload else None
-    hook = Hook(parsed(exec), max_exec, settings.inherited()) if exec else Hook()
+    secrets = {rules.secret, *recall, *twilio, *settings.secrets()} - {""}
+    hook = Hook(parsed(exec), max_exec, settings.inherited(), tuple(secrets)) if exec else Hook()
     return Plan(config, mode, workers, tunnel.value if tunnel else "", hook, drain_timeout, uploads)
 
 
