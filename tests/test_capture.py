@@ -31,9 +31,11 @@ from audiotap.capture import (
     Spoke,
     Took,
     lines,
+    told_asked,
     told_headers,
     told_path,
 )
+from audiotap.events import Asked
 
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
 HELLO = Hello(100.5, VERSION, "audiotap 0.1.0", NOON, "wav", None, 5000, 100, 1000)
@@ -222,3 +224,17 @@ def test_headers_without_their_secrets() -> None:
     """Only a few headers are kept, however they are spelt."""
     sent = [("user-agent", "bot/1"), ("Authorization", "Bearer x"), ("webhook-signature", "v1,x"), ("COOKIE", "x")]
     assert told_headers(sent) == {"User-Agent": "bot/1"}
+
+
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [
+        (Asked("/proxy/secret", "token=1"), Asked("/proxy/…")),
+        (Asked("/secret", "trackID=TR&room=room&token=1"), Asked("/…", "trackID=TR&room=room")),
+        (Asked("/room", "trackID=TR&token=1"), Asked("/room", "trackID=TR")),
+        (Asked("/room", "", "Audio/X-Raw; rate=48000"), Asked("/room", "", "Audio/X-Raw; rate=48000")),
+    ],
+)
+def test_how_was_asked_without_its_secrets(asked: Asked, told: Asked) -> None:
+    """A path is kept whole only where it is all that tells a track's room."""
+    assert told_asked(asked) == told

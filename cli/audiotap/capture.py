@@ -29,7 +29,9 @@ MAX_LEAD = 60.0
 """Seconds that lie between a block of speech and the time at which it is heard."""
 TOLD_HEADERS = ("User-Agent", "Origin", "Sec-WebSocket-Extensions")
 """Headers of a request that a capture holds; signatures, keys, tokens and cookies are in others."""
-TOLD_PARTS = frozenset({"room", "trackID", "participant"})
+ROOM, TRACK = "room", "trackID"
+TRACKS_KIND = "audio/x-raw"
+TOLD_PARTS = frozenset({ROOM, TRACK, "participant"})
 """Parts of a request's query that a capture holds: LiveKit's track egress is known by them."""
 CUT = "…"
 GZIP = b"\x1f\x8b"
@@ -160,9 +162,12 @@ def told_path(path: str) -> str:
 
 
 def told_asked(asked: Asked) -> Asked:
-    """How a connection was asked for, with those parts of the query only that tell whose it is."""
+    """How a connection was asked for, as far as it tells whose it is: by parts of the query, or by its path."""
     parts = [(name, value) for name, value in parse_qsl(asked.query) if name in TOLD_PARTS]
-    return msgspec.structs.replace(asked, query=urlencode(parts))
+    names = {name for name, _ in parts}
+    is_track = TRACK in names or asked.kind.partition(";")[0].strip().lower() == TRACKS_KIND
+    path = asked.path if is_track and ROOM not in names else told_path(asked.path)
+    return msgspec.structs.replace(asked, path=path, query=urlencode(parts))
 
 
 def told_headers(headers: Iterable[tuple[str, str]]) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 from collections.abc import Iterator
@@ -56,6 +57,13 @@ def is_ours(found: os.stat_result) -> bool:
 def is_private(found: os.stat_result) -> bool:
     """Whether it is this user's, and closed to others."""
     return not hasattr(os, "getuid") or (is_ours(found) and not found.st_mode & 0o077)
+
+
+def make_own(folder: Path) -> None:
+    """Make a folder for this user alone, if need be. OSError for one in which everybody could replace what is kept."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if hasattr(os, "getuid") and folder.stat().st_mode & 0o002:
+        raise PermissionError(errno.EACCES, "everybody can write there", str(folder))
 
 
 def is_gone(fd: int) -> bool:

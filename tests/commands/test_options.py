@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, cast
 
 import pytest
 import typer
 from typer.testing import CliRunner
 
-from audiotap.commands.options import taking
+from audiotap.commands.app import app as program
+from audiotap.commands.options import Command, taking
 from audiotap.errors import UsageError
 
 if TYPE_CHECKING:
@@ -136,3 +138,37 @@ def test_makers_of_several_floors() -> None:
         return plan, name
 
     assert travel(host="there", port=1, stay=2, name="ana") == ((Place("there", 1), 2), "ana")
+
+
+@pytest.mark.parametrize("number", ["nan", "inf"])
+@pytest.mark.parametrize(
+    "line", [("listen", "--ping-interval"), ("listen", "--linger"), ("pause",), ("converse", "openai", "--interrupt")]
+)
+def test_numbers_are_finite(line: tuple[str, ...], number: str) -> None:
+    """A time that is none, or never ends, is refused with status 2 before anything begins."""
+    ended = CliRunner().invoke(program, [*line, number])
+    assert ended.exit_code == 2
+    assert f"{number} is no number to count with" in ended.output
+
+
+def test_numbers_of_a_settings_file_are_finite(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """TOML has a word for what is no number."""
+    (tmp_path / "audiotap.toml").write_text("[listen]\nlinger = nan\n")
+    monkeypatch.chdir(tmp_path)
+    ended = CliRunner().invoke(program, ["listen"])
+    assert ended.exit_code == 2
+    assert "--linger" in ended.output
+
+
+def test_all_commands_have_finite_numbers() -> None:
+    """There is none of another kind."""
+    assert [command.name for command in commands(typer.main.get_command(program)) if type(command) is not Command] == []
+
+
+def commands(group: Any) -> Iterator[Any]:
+    """All that can be typed."""
+    for command in group.commands.values():
+        if hasattr(command, "commands"):
+            yield from commands(command)
+        else:
+            yield command

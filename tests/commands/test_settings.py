@@ -8,11 +8,21 @@ from typing import Any
 
 import pytest
 
-from audiotap.commands.settings import LOCAL_FILE, Origin, found, load, user_file, variable
+from audiotap.commands.settings import (
+    LOCAL_FILE,
+    Origin,
+    found,
+    inherited,
+    keys,
+    load,
+    secrets,
+    user_file,
+    variable,
+)
 from audiotap.errors import Exit, MachineError, UsageError
 
 SCHEMA = {
-    "listen": {"host": False, "port": False, "out": False, "stdout-track": False, "output": False},
+    "listen": {"host": False, "port": False, "out": False, "stdout-track": False, "output": False, "exec": False},
     "speak": {"bot": False, "output": False},
     "sim.bot": {"speed": False, "drop-at": False, "file": True},
 }
@@ -159,6 +169,36 @@ def test_a_secret_is_no_setting(files: Files) -> None:
     error = files.refusal("[listen]\nsecret = 'a-secret-in-a-file'")
     assert "AUDIOTAP_SECRET" in error.hint
     assert "a-secret-in-a-file" not in error.message
+
+
+@pytest.mark.parametrize("table", ["listen", "profile.office.listen"])
+def test_a_folder_has_nothing_run(files: Files, table: str) -> None:
+    """Who starts a listener in somebody's folder does not run their program; one's own file may name one."""
+    command = f"[{table}]\nexec = './hook'\n"
+    assert str(files.user) in files.refusal(command).hint
+    files.local.unlink()
+    files.user.write_text(command)
+    assert load(SCHEMA, "office" if "office" in table else "")["listen"] == {"exec": "./hook"}
+
+
+def test_ones_own_file_stays_ones_own_where_it_is(files: Files, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who stands in its folder meets it as the folder's file, too."""
+    monkeypatch.setenv("AUDIOTAP_CONFIG", str(files.local))
+    files.local.write_text("[listen]\nexec = './hook'\n")
+    assert files.load() == {"listen": {"exec": "./hook"}}
+
+
+def test_programs_get_no_secrets_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What lets bots in stays here, and keys that a program may need are handed on; none of them is told."""
+    hidden = {"AUDIOTAP_SECRET", "AUDIOTAP_LISTEN_SECRET", "AUDIOTAP_RECALL_SECRET", "AUDIOTAP_TWILIO_TOKEN"}
+    for name in sorted(hidden | {"ATTENDEE_API_KEY", "AWS_SECRET_ACCESS_KEY", "AUDIOTAP_LISTEN_OUT"}):
+        monkeypatch.setenv(name, f"one-of-{name} two-of-{name}")
+    assert not hidden & inherited().keys()
+    assert {"ATTENDEE_API_KEY", "AWS_SECRET_ACCESS_KEY", "AUDIOTAP_LISTEN_OUT"} <= inherited().keys()
+    told = {f"{number}-of-{name}" for name in hidden | {"ATTENDEE_API_KEY"} for number in ("one", "two")}
+    assert told <= secrets()
+    assert "one-of-AUDIOTAP_LISTEN_OUT" not in secrets()
+    assert keys()["AUDIOTAP_TWILIO_TOKEN"]
 
 
 OFFICE = (

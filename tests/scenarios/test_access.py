@@ -158,6 +158,18 @@ async def test_no_secret_on_loopback_is_nothing_to_warn_of(place: Place) -> None
     assert listener.warnings() == []
 
 
+async def test_a_tunnel_that_nobody_told_of(place: Place) -> None:
+    """Who came through one to a port that is open to this machine's users is let in, and that is told once."""
+    listener = await place.listen()
+    assert await answer(listener.url) == 101
+    assert listener.warnings() == []
+    for _ in range(3):
+        assert await answer(listener.url, [("X-Forwarded-For", "203.0.113.7")]) == 101
+    assert "--public-url" in (await listener.event("warning"))["message"]
+    await listener.stop()
+    assert len(listener.warnings()) == 1
+
+
 @pytest.mark.parametrize("url", ["https://tunnel.example/", "wss://tunnel.example/?a=b", "wss://a:b@tunnel.example/"])
 async def test_a_public_url_that_is_none(place: Place, url: str) -> None:
     """Status 2 and how to write it."""

@@ -68,6 +68,19 @@ async def test_a_hook_is_told_of_its_session(place: Place) -> None:
     assert (await listener.stop()).status == 0
 
 
+async def test_a_hook_tells_no_secret(place: Place) -> None:
+    """What lets bots in is not in its environment, and what it says of a key is not told on."""
+    hidden = {"AUDIOTAP_SECRET": "a-secret-that-somebody-chose", "ATTENDEE_API_KEY": "a-key-of-attendee"}
+    place.environment |= hidden
+    listener = await hooking(place, 'echo "[$AUDIOTAP_SECRET] [$ATTENDEE_API_KEY]" | tee told', "--no-names")
+    await call(f"{listener.url}/{hidden['AUDIOTAP_SECRET']}", attendee(ramp(0.5), 0.5))
+    assert (await listener.event("hook.output"))["line"] == "[] […]"
+    await listener.event("hook.finished")
+    assert (place.folder / "told").read_text() == "[] [a-key-of-attendee]\n"
+    await listener.stop()
+    assert not any(one in str(listener.out + listener.err) for one in hidden.values())
+
+
 async def test_hostile_ids_are_values(place: Place) -> None:
     """What a network calls itself is never part of a command: no shell reads it, and a NUL does no harm."""
     listener = await hooking(place, 'printf %s "$AUDIOTAP_SESSION" > told')

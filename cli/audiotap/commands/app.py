@@ -32,10 +32,11 @@ from audiotap.commands import (
     tail,
     watch,
 )
+from audiotap.commands.options import Program
 from audiotap.errors import AudiotapError
 from audiotap.text import printable
 
-app = typer.Typer(
+app = Program(
     name="audiotap",
     help="Tap and record the audio of meeting bots and voice agents.",
     no_args_is_help=True,

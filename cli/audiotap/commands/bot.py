@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from audiotap.commands import completion, settings
+from audiotap.commands.options import Program
 from audiotap.commands.providers import Ordered, Provider
 
 if TYPE_CHECKING:
     from audiotap.net.rest.base import Access
 
-app = typer.Typer(help="Send bots into meetings, and take them out again.", no_args_is_help=True)
+app = Program(help="Send bots into meetings, and take them out again.", no_args_is_help=True)
 
 PublicUrl = Annotated[
     str,

@@ -10,11 +10,12 @@ from typing import Annotated, Any, NamedTuple
 import typer
 
 from audiotap.commands import settings
+from audiotap.commands.options import Program
 from audiotap.commands.settings import Origin, Setting
 from audiotap.errors import UsageError
 from audiotap.text import printable, without_path
 
-app = typer.Typer(help="See what is set, and where it comes from.", no_args_is_help=True)
+app = Program(help="See what is set, and where it comes from.", no_args_is_help=True)
 
 
 class Entry(NamedTuple):

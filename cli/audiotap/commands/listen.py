@@ -11,6 +11,7 @@ import typer
 from audiotap.commands import settings
 from audiotap.commands.options import check_fleet, taking
 from audiotap.errors import UsageError
+from audiotap.jobs.hangup import leave_hang_ups
 from audiotap.jobs.mode import Output
 from audiotap.text import parse_size
 
@@ -22,6 +23,8 @@ LIMITS = "Limits"
 """The part of the help for what is taken at most."""
 FLEET = "Fleet"
 """The part of the help for several machines."""
+LEAST_MESSAGE = 64 * 1024
+"""Bytes that a message may have at least: one of 0.2 s at 48 kHz has 26,000."""
 NAMES_SECONDS = 10.0
 """That Attendee may take to tell names."""
 
@@ -97,18 +100,20 @@ def prepared(
         ),
     ] = None,
     public_url: Annotated[
-        str,
+        str | None,
         typer.Option(
-            help="Where bots reach this port from elsewhere, such as wss://YOUR-TUNNEL-HOST/; for audiotap url."
+            help="Where bots reach this port from elsewhere, such as wss://YOUR-TUNNEL-HOST/; for audiotap url.",
+            show_default=False,
         ),
-    ] = "",
+    ] = None,
     secret: Annotated[
-        str,
+        str | None,
         typer.Option(
             help="The last part of the address, without which nobody is let in; better in AUDIOTAP_SECRET, since all "
-            "see flags (default: one that is made and kept, where others can reach the port)."
+            "see flags (default: one that is made and kept, where others can reach the port).",
+            show_default=False,
         ),
-    ] = "",
+    ] = None,
     no_secret: Annotated[
         bool, typer.Option("--no-secret", help="Let everybody in, or everybody whom Recall's secrets let in.")
     ] = False,
@@ -296,8 +301,10 @@ def prepared(
     output: Annotated[Output, typer.Option(help="The meter, plain lines or JSON lines.")] = Output.AUTO,
 ) -> Plan:
     """What the options of `listen` mean."""
+    if tls_cert is not None:
+        leave_hang_ups()
     from audiotap.jobs.listen import Plan
-    from audiotap.net.door.admission import Rules
+    from audiotap.net.door.admission import Rules, origin
     from audiotap.net.door.limits import Limits
     from audiotap.net.fleet.store import check_store_url
     from audiotap.net.fleet.upload import Uploads
@@ -308,27 +315,43 @@ def prepared(
     from audiotap.sinks.recording import Policy
 
     mode = output.resolved(json=json)
-    if stdout and mode is Output.JSON:
-        raise UsageError("--stdout and --json both want stdout", "leave one of them out")
-    if track != "mixed" and not stdout:
-        raise UsageError("--track chooses what --stdout writes", "add --stdout")
-    if stdout and workers > 1:
-        raise UsageError("--stdout is for one process", "leave --workers out, or --stdout")
-    if tls_key is not None and tls_cert is None:
-        raise UsageError("--tls-key without --tls-cert", "give both")
-    if tls_cert is not None and workers > 1:
-        raise UsageError("--workers cannot hand TLS over", "put a proxy with TLS in front, or leave --workers out")
-    if capture is not None and workers > 1:
-        raise UsageError("--capture is for one process", "leave --workers out, or --capture")
-    if public_url:
+    mistakes = {
+        ("--stdout and --json both want stdout", "leave one of them out"): stdout and mode is Output.JSON,
+        ("--track chooses what --stdout writes", "add --stdout"): track != "mixed" and not stdout,
+        ("--stdout is for one process", "leave --workers out, or --stdout"): stdout and workers > 1,
+        ("--capture is for one process", "leave --workers out, or --capture"): capture is not None and workers > 1,
+        ("--tls-key without --tls-cert", "give both"): tls_key is not None and tls_cert is None,
+        (
+            "--workers cannot hand TLS over",
+            "put a proxy with TLS in front, or leave --workers out",
+        ): tls_cert is not None and workers > 1,
+        ("--max-message is less than bots send at once", "allow 64K or more"): max_message < LEAST_MESSAGE,
+        ("--tls-cert or --tls-key is empty", "name a PEM file, or leave it out: is its variable set?"): Path()
+        in (tls_cert, tls_key),
+        ("--tunnel has a URL of its own", "leave --public-url out, or --tunnel"): bool(public_url and tunnel),
+        (
+            "--tunnel brings its own TLS, and comes to the port without",
+            "leave --tls-cert out, or --tunnel",
+        ): tls_cert is not None and tunnel is not None,
+    }
+    for what, made in mistakes.items():
+        if made:
+            raise UsageError(*what)
+    if public_url is not None:
         _check_public(public_url)
-    if tunnel is not None:
-        _check_tunnel(public_url, tls_cert)
     if fleet:
         check_fleet(fleet)
-    exposed = bool(public_url) or tunnel is not None or not is_loopback(host)
+    exposed = public_url is not None or tunnel is not None or not is_loopback(host)
     recall = _recall_secrets(recall_secret_file)
     twilio = tuple(settings.twilio_tokens().replace(",", " ").split())
+    rules = Rules(
+        _secret(secret, unwanted=no_secret, needed=exposed or bool(recall or twilio)),
+        recall,
+        tuple(map(origin, allow_origin or ())),
+        settings.state_folder() / "replays" if recall else None,
+        twilio,
+        public_url or "",
+    )
     config = Config(
         Policy(out, format.value, durable, max_disk, upload=bool(upload)),
         host,
@@ -352,15 +375,8 @@ def prepared(
             max_per_connection,
             max_tracks,
         ),
-        Rules(
-            _secret(secret, unwanted=no_secret, needed=exposed or bool(recall or twilio)),
-            recall,
-            tuple(allow_origin or ()),
-            settings.state_folder() / "replays" if recall else None,
-            twilio,
-            public_url,
-        ),
-        public_url,
+        rules,
+        public_url or "",
         exposed,
         tunnel=tunnel is not None,
         tls=(tls_cert, tls_key) if tls_cert is not None else None,
@@ -369,7 +385,8 @@ def prepared(
         metrics=_metrics(metrics) if metrics else None,
     )
     uploads = Uploads(check_store_url(upload), segment, upload_timeout) if upload else None
-    hook = Hook(parsed(exec), max_exec, settings.inherited()) if exec else Hook()
+    secrets = {rules.secret, *recall, *twilio, *settings.secrets()} - {""}
+    hook = Hook(parsed(exec), max_exec, settings.inherited(), tuple(secrets)) if exec else Hook()
     start = Start(tunnel.value, settings.without_secrets()) if tunnel is not None else None
     return Plan(config, mode, workers, start, hook, drain_timeout, uploads)
 
@@ -407,16 +424,16 @@ def listen(plan: Plan) -> None:
     raise typer.Exit(job.listen(plan))
 
 
-def _secret(given: str, *, unwanted: bool, needed: bool) -> str:
+def _secret(given: str | None, *, unwanted: bool, needed: bool) -> str:
     """The last part of the address; empty where there is to be none."""
     from audiotap.jobs.secret import checked, kept
 
     if unwanted:
-        if given:
+        if given is not None:
             raise UsageError("--secret and --no-secret exclude each other", "leave one of them out")
         return ""
-    chosen = given or settings.secret()
-    if chosen:
+    chosen = settings.secret() if given is None else given
+    if chosen is not None:
         return checked(chosen)
     return kept(settings.state_folder()) if needed else ""
 
@@ -439,19 +456,11 @@ def _check_public(url: str) -> None:
     """UsageError for what is no websocket URL, or has more than a path behind it."""
     from audiotap.net.peer import check_url
 
+    if not url.strip():
+        raise UsageError("--public-url is empty", "write it as wss://HOST/, or leave it out: is its variable set?")
     check_url(url)
     if any(mark in url for mark in "?#@"):
         raise UsageError("--public-url is a host and a path only", "write it as wss://HOST/, without the secret")
-
-
-def _check_tunnel(public_url: str, tls_cert: Path | None) -> None:
-    """UsageError for what cannot be beside a tunnel."""
-    if public_url:
-        raise UsageError("--tunnel has a URL of its own", "leave --public-url out, or --tunnel")
-    if tls_cert is not None:
-        raise UsageError(
-            "--tunnel brings its own TLS, and comes to the port without", "leave --tls-cert out, or --tunnel"
-        )
 
 
 def _metrics(text: str) -> tuple[str, int]:

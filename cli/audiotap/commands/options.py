@@ -1,11 +1,37 @@
-"""Options that several commands have in common: made once, into one value each."""
+"""What options of several commands have in common: they are made once, into one value each, and numbers are finite."""
 
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Callable
 from types import SimpleNamespace
-from typing import Any, get_type_hints
+from typing import Any, TypeVar, get_type_hints
+
+import typer
+from typer.core import TyperCommand
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class Command(TyperCommand):
+    """A command whose numbers are finite: `nan` is within any range, and no time is endless."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse, and refuse what is no number one could mean."""
+        rest: list[str] = super().parse_args(ctx, args)
+        for one in self.params:
+            value = ctx.params.get(one.name)
+            if isinstance(value, float) and not math.isfinite(value):
+                raise typer.BadParameter(f"{value} is no number to count with: write e.g. 0.5 or 30", ctx, one)
+        return rest
+
+
+class Program(typer.Typer):
+    """Commands of that kind."""
+
+    def command(self, name: str | None = None, **more: Any) -> Callable[[F], F]:
+        return super().command(name, cls=Command, **more)
 
 
 def taking(**makers: Callable[..., Any]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:

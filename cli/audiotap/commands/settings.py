@@ -43,6 +43,16 @@ SECRETS = frozenset({"secret"})
 """Options that no settings file may have."""
 HIDDEN = SECRETS | {"key"}
 """Options whose values nobody is shown."""
+COMMANDS = frozenset({"exec"})
+"""Options that the file of a folder may not have: who stands in a folder does not run what somebody put there."""
+
+DOOR = ("AUDIOTAP_SECRET", "AUDIOTAP_RECALL_SECRET", "AUDIOTAP_TWILIO_TOKEN")
+"""Variables of the secrets that let bots in."""
+OURS = "AUDIOTAP_"
+SECRET_VARIABLES = ("_SECRET", "_TOKEN", "_KEY", "_PASSWORD")
+"""How the names of variables end that hold secrets."""
+SHORTEST_SECRET = 8
+"""Characters; what is shorter may be in any text."""
 
 Schema = Mapping[str, Mapping[str, bool]]
 """The options of every command, by command (`sim bot` is `sim.bot`), and whether they may be repeated."""
@@ -119,9 +129,10 @@ def state_folder() -> Path:
     return user_state_path("audiotap")
 
 
-def secret() -> str:
-    """The secret in the listener's address, if the user chose it."""
-    return os.environ.get("AUDIOTAP_SECRET", "").strip()
+def secret() -> str | None:
+    """The secret in the listener's address, if the user chose it; one that is set and empty is a mistake."""
+    chosen = os.environ.get("AUDIOTAP_SECRET")
+    return None if chosen is None else chosen.strip()
 
 
 def recall_secrets() -> str:
@@ -190,8 +201,19 @@ def user_file() -> Path:
 
 
 def inherited() -> dict[str, str]:
-    """What programs that we start are handed."""
-    return dict(os.environ)
+    """What programs that we start are handed: all but what lets somebody in here."""
+    return {name: value for name, value in os.environ.items() if not (name.startswith(OURS) and _hides(name))}
+
+
+def secrets() -> set[str]:
+    """All secrets and keys of the environment, to be left out of what is told."""
+    values = (value for name, value in os.environ.items() if _hides(name))
+    return {one for value in values for one in value.replace(",", " ").split() if len(one) >= SHORTEST_SECRET}
+
+
+def _hides(name: str) -> bool:
+    """Whether a variable holds secrets, by its name."""
+    return name.endswith(SECRET_VARIABLES)
 
 
 def without_secrets() -> dict[str, str]:
@@ -203,7 +225,7 @@ def without_secrets() -> dict[str, str]:
 def keys() -> dict[str, bool]:
     """The variables of secrets and keys, and whether they are set."""
     names = {name for some in (*KEYS.values(), *AGENT_KEYS.values()) for name in some}
-    return {name: bool(_first(name)) for name in sorted({"AUDIOTAP_SECRET", "AUDIOTAP_RECALL_SECRET", *names})}
+    return {name: bool(_first(name)) for name in sorted({*DOOR, *names})}
 
 
 def profile() -> str:
@@ -216,8 +238,22 @@ def files(schema: Schema) -> tuple[File, ...]:
 
     UsageError for an unknown table or key, with the nearest known one.
     """
-    read = (_read(path, schema) for path in (user_file(), LOCAL_FILE))
-    return tuple(file for file in read if file is not None)
+    own = _read(user_file(), schema)
+    nearer = _read(LOCAL_FILE, schema) if user_file().absolute() != LOCAL_FILE.absolute() else None
+    if nearer is not None:
+        _check_harmless(nearer)
+    return tuple(file for file in (own, nearer) if file is not None)
+
+
+def _check_harmless(file: File) -> None:
+    """UsageError for the file of a folder that has something run."""
+    for options in (file.options, *file.profiles.values()):
+        for command, some in options.items():
+            for option in COMMANDS & some.keys():
+                raise UsageError(
+                    f"{file.path}: {command}.{option} is no setting of a folder: whoever put it there would run it",
+                    f"type --{option}, or set it in your own file: {user_file()}",
+                )
 
 
 def found(schema: Schema, chosen: str = "") -> Found:

@@ -9,10 +9,11 @@ from typing import Annotated
 import typer
 
 from audiotap.commands.agents import Vendor
+from audiotap.commands.options import Program
 from audiotap.commands.providers import Simulated
 from audiotap.errors import UsageError
 
-app = typer.Typer(help="Simulate bots and agents: no meeting and no account needed.", no_args_is_help=True)
+app = Program(help="Simulate bots and agents: no meeting and no account needed.", no_args_is_help=True)
 
 
 class Streams(StrEnum):

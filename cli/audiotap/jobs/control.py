@@ -8,12 +8,13 @@ from contextlib import AbstractAsyncContextManager
 import msgspec
 import typer
 
-from audiotap.errors import NobodyError
+from audiotap.errors import AudiotapError, NobodyError
 from audiotap.events import Pause, SessionStatus, Status
-from audiotap.jobs.output import emit, talk
+from audiotap.jobs.output import emit, talk, tell_plain
 from audiotap.jobs.running import run
 from audiotap.net.control import remote
 from audiotap.net.control.remote import Attachment, Target
+from audiotap.reports import Odd
 from audiotap.text import counted, printable
 
 
@@ -38,11 +39,13 @@ def stop(target: Target, *, json: bool) -> None:
 
 def status(target: Target, *, json: bool) -> None:
     """List listeners and sessions on stdout; NobodyError when there is no listener."""
-    running = run(_statuses(target))
+    running, troubles = run(_statuses(target))
     if json:
         emit([_told(one) for one in running])
     if not running:
-        raise NobodyError("no listener is running", "start one: audiotap listen")
+        raise next(iter(troubles), NobodyError("no listener is running", "start one: audiotap listen"))
+    for trouble in troubles:
+        tell_plain(Odd(f"{trouble.message}; {trouble.hint}"))
     if json:
         return
     for one in running:
@@ -53,13 +56,14 @@ def status(target: Target, *, json: bool) -> None:
                 typer.echo(line)
 
 
-async def _statuses(target: Target) -> list[Status]:
-    """All listeners of this user, or all nodes of a fleet."""
+async def _statuses(target: Target) -> tuple[list[Status], list[AudiotapError]]:
+    """All listeners of this user, or all nodes of a fleet, and what is wrong with those that don't answer."""
     if target.fleet:
         from audiotap.net.fleet.remote import statuses
 
-        return await statuses(target.fleet)
-    return [status for _, status in await remote.statuses(target.folder, target.port)]
+        return await statuses(target.fleet), []
+    running, troubles = await remote.answers(target.folder, target.port)
+    return [status for _, status in running], troubles
 
 
 def attached(target: Target) -> AbstractAsyncContextManager[Attachment]:

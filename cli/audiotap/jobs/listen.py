@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import resource
-import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext, suppress
 from functools import partial
@@ -13,6 +12,7 @@ from pathlib import Path
 import msgspec
 
 from audiotap.errors import Exit, MachineError
+from audiotap.jobs.hangup import is_reloading
 from audiotap.jobs.mode import Output
 from audiotap.jobs.running import Signals, run
 from audiotap.jobs.show import Shown, show
@@ -66,7 +66,8 @@ def _nobody(_listener: Listener, _shown: Shown) -> AbstractAsyncContextManager[N
 
 
 async def _listen(config: Config, plan: Plan, joining: Joining) -> Exit:
-    signals = Signals(drains=plan.drain > 0)
+    reloads = config.tls is not None and is_reloading()
+    signals = Signals(drains=plan.drain > 0, reloads=reloads)
     with show(plan.mode) as shown:
         async with (
             _hooked(plan.hook, shown) as hooks,
@@ -75,7 +76,7 @@ async def _listen(config: Config, plan: Plan, joining: Joining) -> Exit:
             joining(listener, shown),
         ):
             signals.at_last = hooks.kill
-            if config.tls is not None and not _has_terminal():
+            if reloads:
                 signals.reload = listener.reload
             if uploader is not None:
                 uploader.start(listener.tell)
@@ -149,11 +150,6 @@ def _status(listener: Listener | Front, signals: Signals, uploader: Uploader | N
     if not listener.recorded and signals.name == "SIGINT":
         return Exit.INTERRUPTED
     return Exit.OK
-
-
-def _has_terminal() -> bool:
-    """Whether a hang-up is that of somebody's terminal, and not a service manager's word for reloading."""
-    return any(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stderr))
 
 
 def _check_out(out: Path) -> None:

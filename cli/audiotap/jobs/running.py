@@ -29,15 +29,15 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
 class Signals:
     """INT, TERM and HUP: the first one sets `asked`, a second one ends the process at once, after `at_last`.
 
-    With `reload`, HUP asks for that instead. Where it `drains`, the first TERM only sets `drain`.
+    Where it `reloads`, HUP asks for `reload` instead. Where it `drains`, the first TERM only sets `drain`.
     """
 
-    def __init__(self, *, drains: bool = False) -> None:
+    def __init__(self, *, drains: bool = False, reloads: bool = False) -> None:
         self.drain = asyncio.Event() if drains else None
         self.asked = asyncio.Event()
         self.name = ""
         self.at_last: Callable[[], None] = lambda: None
-        self.reload: Callable[[], None] | None = None
+        self.reload: Callable[[], object] | None = bool if reloads else None
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)):
             loop.add_signal_handler(number, self._ask, signal.Signals(number))

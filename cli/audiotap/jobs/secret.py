@@ -8,7 +8,7 @@ import secrets
 from pathlib import Path
 
 from audiotap.errors import MachineError, UsageError
-from audiotap.files import is_private
+from audiotap.files import is_private, make_own
 
 FILE = "secret"
 BYTES = 32
@@ -18,6 +18,11 @@ OTHER_FOLDER = "set AUDIOTAP_STATE_DIR to a folder of yours, or give the secret 
 
 def checked(secret: str) -> str:
     """A secret that a user chose. UsageError, without it, for one that cannot stand in a path or is easily guessed."""
+    if not secret.strip():
+        raise UsageError(
+            "the secret of the address is empty, which would let everybody in",
+            "set AUDIOTAP_SECRET or --secret to one, or leave both unset; who wants none says --no-secret",
+        )
     if not FORM.fullmatch(secret):
         raise UsageError(
             "that is no secret for an address", "take 16 or more letters, digits, - or _, such as: openssl rand -hex 24"
@@ -29,6 +34,7 @@ def kept(folder: Path) -> str:
     """The secret in a folder, made there if there is none. MachineError where that cannot be, or others can read it."""
     path = folder / FILE
     try:
+        make_own(folder)
         if not path.exists():
             _make(path)
         found = path.stat()
@@ -44,7 +50,6 @@ def kept(folder: Path) -> str:
 
 def _make(path: Path) -> None:
     """Make it as a whole, for another listener may be about to do the same; the first one counts."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     draft = path.with_name(f".{FILE}-{secrets.token_hex(8)}")
     fd = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:

@@ -11,7 +11,7 @@ import os
 import shlex
 import shutil
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from subprocess import DEVNULL, PIPE, STDOUT, Popen
@@ -30,14 +30,23 @@ LONGEST = 1000
 MOST_FILES = 100_000
 """Bytes of a list of files: systems take 128 KiB for one variable."""
 AT_ONCE = 16 * 1024
+CUT = "…"
+"""Stands where a secret was."""
 
 
 class Hook(msgspec.Struct, frozen=True):
-    """What is run: a program with its arguments (none for nothing), in an environment, so many at a time."""
+    """What is run: a program with its arguments (none for nothing), in an environment, so many at a time.
+
+    `secrets` are not told on when it says them.
+    """
 
     command: tuple[str, ...] = ()
     most: int = 1
     environment: dict[str, str] = {}
+    secrets: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        return f"Hook({self.command})"
 
 
 def parsed(text: str) -> tuple[str, ...]:
@@ -94,7 +103,8 @@ class Hooks:
                 self._tell(Odd(f"cannot run {command}: {error.strerror or error}", finished.session))
                 return
             async for line in from_thread(_lines(process)):
-                self._tell(HookSaid(finished.provider, finished.session, line))
+                said = _without(self._hook.secrets, line)[:LONGEST]
+                self._tell(HookSaid(finished.provider, finished.session, said))
             self._running.discard(process)
         if process.returncode:
             self._tell(Odd(f"{command} {_end(process.returncode)}", finished.session))
@@ -149,14 +159,21 @@ def _lines(process: Process) -> Iterator[str]:
     rest = b""
     with process:
         while process.stdout is not None and (data := process.stdout.read(AT_ONCE)):
-            *whole, rest = (rest[:LONGEST] + data).split(b"\n")
+            *whole, rest = (rest[:AT_ONCE] + data).split(b"\n")
             yield from map(_text, whole)
         if rest:
             yield _text(rest)
 
 
 def _text(line: bytes) -> str:
-    return line.decode(errors="replace").rstrip("\r")[:LONGEST]
+    return line.decode(errors="replace").rstrip("\r")
+
+
+def _without(secrets: Iterable[str], line: str) -> str:
+    """A line with a mark where a secret was; the longest first, for one may be in another."""
+    for secret in sorted(secrets, key=len, reverse=True):
+        line = line.replace(secret, CUT)
+    return line
 
 
 def _end(status: int) -> str:

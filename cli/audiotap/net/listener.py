@@ -123,6 +123,12 @@ NAMELESS = Odd(
 )
 
 
+FOUND = Odd(
+    "this port can be reached from elsewhere, through a tunnel or a proxy, and everybody who finds it is let in and "
+    "recorded; start with --public-url wss://YOUR-TUNNEL-HOST/ to have a secret in its address"
+)
+
+
 class Seat(Protocol):
     """The place of a worker among others: what it was given instead of what a listener by itself makes."""
 
@@ -185,6 +191,8 @@ class Listener:
             self.tell(Odd(f"{error.message}; the old one stays"))
         else:
             self.tell(CertificateReloaded(str(self._certificate.chain)))
+            for trouble in _troubles(self._certificate):
+                self.tell(trouble)
 
     @property
     def recorded(self) -> bool:
@@ -214,13 +222,13 @@ async def listening(
     handover = seat.handover if seat is not None else None
     tap = Tap(tell, config.linger, config.threshold, handover, config.limits)
     recorder = Recorder(config.recording, aloud)
-    admission = Admission(config.rules)
     certificate = Certificate(*config.tls) if config.tls is not None else None
     async with AsyncExitStack() as stack:
         sockets, host, port = seat.bound if seat is not None else await bind(config.host, config.port)
         refusals = Tally(tell, not_let_in)
         stack.callback(refusals.close)
-        door = Door(admission, seat.refused if seat is not None else refusals.count, certificate, config.identity)
+        count = seat.refused if seat is not None else refusals.count
+        door = Door(Admission(config.rules), count, certificate, config.identity, _found(config, tell))
         server = Port(sockets, tap, config.limits, door, config.tick)
         stack.push_async_callback(server.close)
         tap.url = config.url(host, port)
@@ -235,7 +243,7 @@ async def listening(
         if config.fleet:
             lanes.append(await stack.enter_async_context(_member(config.fleet, tap, audience, tell)))
         tap.start(lanes)
-        announced = config.announced(tap.url, port)
+        announced = [*config.announced(tap.url, port), *_troubles(certificate)]
         if counting is not None and seat is None:
             announced.append(Metrics(await stack.enter_async_context(_observed(config, counting))))
         if config.capture is not None:
@@ -256,6 +264,12 @@ async def listening(
             await tap.close("the listener was stopped")
             await asyncio.sleep(0)
             await audience.close()
+
+
+def _troubles(certificate: Certificate | None) -> list[Report]:
+    """What is the matter with the certificate, if there is one."""
+    trouble = certificate.trouble() if certificate is not None else ""
+    return [Odd(trouble)] if trouble else []
 
 
 async def _settled(server: Port, seat: Seat | None) -> None:
@@ -310,6 +324,11 @@ def _observed(config: Config, counting: Counting) -> AbstractAsyncContextManager
 def _adopt(server: Port, tap: Tap, sock: socket.socket, handed: Handed) -> None:
     """Go on with a connection that another worker handed over."""
     server.adopt(sock, handed.carried, partial(tap.take_over, handed=handed))
+
+
+def _found(config: Config, tell: Tell) -> Callable[[], None] | None:
+    """What to do when somebody from afar is let in; None where that is known, or nobody unknown is let in."""
+    return partial(tell, FOUND) if config.rules.open and not config.exposed else None
 
 
 def _lookers_on(config: Config, watchers: Sequence[Sink], tell: Tell) -> list[Lane]:

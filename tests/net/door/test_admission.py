@@ -13,7 +13,18 @@ from hypothesis import strategies as st
 from standardwebhooks.webhooks import Webhook
 from websockets.datastructures import Headers
 
-from audiotap.net.door.admission import LEGACY, SIGNATURE, Admission, Refusal, Rules, twilio_signature
+from audiotap.errors import MachineError, UsageError
+from audiotap.jobs.secret import kept
+from audiotap.net.door.admission import (
+    LEGACY,
+    SIGNATURE,
+    Admission,
+    Refusal,
+    Rules,
+    came_from_afar,
+    origin,
+    twilio_signature,
+)
 from audiotap.net.door.replays import MEMORY, Replays
 
 SECRET = "x" * 32
@@ -153,3 +164,61 @@ def test_who_is_not_signed_by_twilio_needs_the_secret() -> None:
     assert Admission(Rules(SECRET, twilio=(KEY,))).refuses(f"/{SECRET}", Headers(), NOW) is None
     assert Admission(Rules(SECRET)).refuses(f"/{SECRET}", dialled("wss://mycompany.com/x"), NOW) is None
     assert KEY not in repr(Rules(twilio=(KEY,)))
+
+
+@pytest.mark.parametrize(
+    ("text", "sent"),
+    [
+        ("https://good.example", "https://good.example"),
+        ("https://Good.example/", "https://good.example"),
+        ("https://good.example:443", "https://good.example"),
+        ("http://localhost:3000/", "http://localhost:3000"),
+        ("http://[::1]:80", "http://[::1]"),
+        ("chrome-extension://abc", "chrome-extension://abc"),
+    ],
+)
+def test_an_origin_is_what_browsers_send(text: str, sent: str) -> None:
+    """In small letters, without a path and without the usual port."""
+    admission = Admission(Rules(origins=(origin(text),)))
+    assert admission.refuses("/", Headers([("Origin", sent)]), NOW) is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "*", "null", "good.example", "//good.example", "https://", "https://*.example", "https://a/b", "https://a@b"],
+)
+def test_what_no_browser_sends_is_no_origin(text: str) -> None:
+    """It would never match, so it is refused with how to write it."""
+    with pytest.raises(UsageError, match="--allow-origin"):
+        origin(text)
+
+
+@pytest.mark.parametrize(
+    ("headers", "afar"),
+    [
+        ([], False),
+        ([("Host", "127.0.0.1:8765")], False),
+        ([("Host", "localhost")], False),
+        ([("Host", "LOCALHOST:8765")], False),
+        ([("Host", "[::1]:8765")], False),
+        ([("Host", "[::1]")], False),
+        ([("Host", "abc.ngrok-free.app")], True),
+        ([("Host", "10.0.0.7:8765")], True),
+        ([("Host", "localhost"), ("X-Forwarded-For", "203.0.113.7")], True),
+        ([("Host", "")], True),
+    ],
+)
+def test_who_came_from_afar(headers: list[tuple[str, str]], afar: bool) -> None:
+    """A tunnel's host, or what a proxy adds, tells that a port of this machine is reached from elsewhere."""
+    assert came_from_afar(Headers(headers)) == afar
+
+
+def test_a_folder_where_everybody_writes_keeps_nothing(tmp_path: Path) -> None:
+    """Neither the secret nor used signatures: anybody could replace them."""
+    tmp_path.chmod(0o777)
+    for keep in (lambda: Replays(tmp_path / "replays"), lambda: kept(tmp_path)):
+        with pytest.raises(MachineError, match="everybody can write there") as caught:
+            keep()
+        assert "AUDIOTAP_STATE_DIR" in caught.value.hint
+    tmp_path.chmod(0o755)
+    assert kept(tmp_path)

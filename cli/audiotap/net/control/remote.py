@@ -8,9 +8,10 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, 
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
+from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 
 from audiotap.audio import Chunk
@@ -44,6 +45,9 @@ from audiotap.session import Placed, SessionKey
 
 T = TypeVar("T")
 RETRY_SECONDS = 0.2
+ANSWER_SECONDS = 10.0
+"""That a listener may take to say how it stands; one whose disk or processor is slow takes a while."""
+SAME_VERSION = "are both the same audiotap version?"
 
 
 class Listener:
@@ -53,19 +57,45 @@ class Listener:
         self.path = path
         self.port = int(path.stem.partition("-")[0])
 
-    async def status(self) -> Status | None:
-        """How it stands; None if it's gone (its socket is then removed, and those of its workers)."""
+    async def status(self, within: float = ANSWER_SECONDS) -> Status | None:
+        """How it stands; None if it's gone (its socket is then removed, and those of its workers).
+
+        AudiotapError says why another one cannot be told: it does not answer in time, or speaks another version.
+        """
         try:
-            async with await dial_control(self.path) as connection:
-                await say(connection, Ask())
-                status = await _hear(connection)
+            async with asyncio.timeout(within), await dial_control(self.path) as connection:
+                return await ask(connection)
         except (ConnectionRefusedError, FileNotFoundError):
             self.path.unlink(missing_ok=True)
             shutil.rmtree(self.path.with_suffix(""), ignore_errors=True)
-            return None
-        except (OSError, ConnectionClosed):
-            return None
-        return status if isinstance(status, Status) else None
+        except TimeoutError as error:
+            raise self._silence() from error
+        except (OSError, ConnectionClosed, NobodyError):
+            pass
+        return None
+
+    async def dial(self) -> ClientConnection:
+        """A connection to it; NobodyError when it is gone, or does not answer."""
+        try:
+            return await dial_control(self.path)
+        except TimeoutError as error:
+            raise self._silence() from error
+        except OSError as error:
+            raise NobodyError("the listener went away", "start it again: audiotap listen") from error
+
+    def _silence(self) -> NobodyError:
+        process = self.path.stem.partition("-")[2]
+        return NobodyError(
+            f"the listener on port {self.port} does not answer",
+            f"it is busy, or was halted; try again, and see what its process does: ps -p {process}",
+        )
+
+
+class Answers(NamedTuple):
+    """The listeners that say how they stand, and what is wrong with those that run and do not."""
+
+    running: list[tuple[Listener, Status]]
+    troubles: list[AudiotapError]
 
 
 def listeners(folder: Path, port: int | None) -> list[Listener]:
@@ -76,30 +106,31 @@ def listeners(folder: Path, port: int | None) -> list[Listener]:
     return [one for one in found if port is None or one.port == port]
 
 
+async def answers(folder: Path, port: int | None, within: float = ANSWER_SECONDS) -> Answers:
+    """Ask every listener how it stands, all at once: one that is busy holds up nobody for longer."""
+    found = listeners(folder, port)
+    asked = await asyncio.gather(*(_answer(one, within) for one in found))
+    running = [(one, status) for one, status in zip(found, asked, strict=True) if isinstance(status, Status)]
+    return Answers(running, [error for error in asked if isinstance(error, AudiotapError)])
+
+
+async def _answer(listener: Listener, within: float) -> Status | AudiotapError | None:
+    try:
+        return await listener.status(within)
+    except AudiotapError as error:
+        return error
+
+
 async def statuses(folder: Path, port: int | None) -> list[tuple[Listener, Status]]:
-    """Every running listener with how it stands."""
-    asked = [(one, await one.status()) for one in listeners(folder, port)]
-    return [(one, status) for one, status in asked if status is not None]
-
-
-async def answering_within(seconds: float, folder: Path, port: int | None) -> list[tuple[Listener, Status]]:
-    """The running listeners that say in time how they stand; one that is busy holds up nobody."""
-    asking = {asyncio.create_task(one.status()): one for one in listeners(folder, port)}
-    if not asking:
-        return []
-    await asyncio.wait(asking, timeout=seconds)
-    late = [task for task in asking if not task.done()]
-    for task in late:
-        task.cancel()
-    answered = [(one, task.result()) for task, one in asking.items() if task not in late and not task.exception()]
-    return [(one, status) for one, status in answered if status is not None]
+    """Every listener that says how it stands."""
+    return (await answers(folder, port)).running
 
 
 async def bots_url(folder: Path, port: int | None) -> str:
     """Where bots dial the listener that runs; NobodyError when none does, UsageError when several do."""
-    running = await statuses(folder, port)
-    chosen = _choose(running, Target(folder, port))
-    address = next(status.address for one, status in running if one is chosen)
+    found = await answers(folder, port)
+    chosen = _choose(found, Target(folder, port))
+    address = next(status.address for one, status in found.running if one is chosen)
     if not address:
         raise NobodyError(
             f"the tunnel of the listener on port {chosen.port} is starting", "try again in a moment: audiotap url"
@@ -253,11 +284,7 @@ async def insist(attach: Attaching, target: Target) -> Attachment:
 
 async def watching(target: Target) -> AsyncGenerator[Shown]:
     """What the listener that is meant shows, until it ends."""
-    listener = _choose(await statuses(target.folder, target.port), target)
-    try:
-        connection = await dial_control(listener.path)
-    except OSError as error:
-        raise NobodyError("the listener went away", "start it again: audiotap listen") from error
+    connection = await _choose(await answers(target.folder, target.port), target).dial()
     async with connection:
         await say(connection, Watch())
         with suppress(ConnectionClosed):
@@ -267,11 +294,7 @@ async def watching(target: Target) -> AsyncGenerator[Shown]:
 
 
 async def _attach(target: Target) -> Attachment:
-    listener = _choose(await statuses(target.folder, target.port), target)
-    try:
-        connection = await dial_control(listener.path)
-    except OSError as error:
-        raise NobodyError("the listener went away", "start it again: audiotap listen") from error
+    connection = await _choose(await answers(target.folder, target.port), target).dial()
     try:
         to = await greet(connection, target.attach)
         return Attachment(connection, to, connection, connection.transport.abort)
@@ -292,8 +315,11 @@ async def ask(connection: Talk) -> Status:
     return _expect(await _hear(connection), Status)
 
 
-def _choose(running: list[tuple[Listener, Status]], target: Target) -> Listener:
+def _choose(found: Answers, target: Target) -> Listener:
     """The listener that is meant: the only one, or the only one with that bot, or the only one with any bot."""
+    running, troubles = found
+    if not running and troubles:
+        raise troubles[0]
     if not running:
         where = f"on port {target.port}" if target.port is not None else "here"
         raise NobodyError(f"no listener is running {where}", "start one first: audiotap listen")
@@ -302,9 +328,8 @@ def _choose(running: list[tuple[Listener, Status]], target: Target) -> Listener:
     having = [one for one, status in running if any(is_meant(target.bot, s.session, s.bot) for s in status.sessions)]
     if len(having) == 1:
         return having[0]
-    choices = "; ".join(
-        f"--port {one.port} has {', '.join(s.session for s in status.sessions) or 'no bots'}" for one, status in running
-    )
+    having_what = [(one.port, ", ".join(s.session for s in status.sessions) or "no bots") for one, status in running]
+    choices = "; ".join([*(f"--port {port} has {what}" for port, what in having_what), *map(str, troubles)])
     if target.bot and not having:
         raise NobodyError(f"no bot {target.bot!r} is here", choices)
     raise UsageError("several listeners are running", f"choose one: {choices}")
@@ -316,6 +341,8 @@ async def _hear(connection: Talk) -> ControlEvent:
         event = native.decode(await connection.recv())
     except ConnectionClosed as error:
         raise NobodyError("the listener went away", "start it again: audiotap listen") from error
+    except WireError as error:
+        raise AudiotapError(f"the listener's answer is not understood: {error}", SAME_VERSION) from error
     if isinstance(event, Fault):
         raise _error(event)
     return event
@@ -323,7 +350,7 @@ async def _hear(connection: Talk) -> ControlEvent:
 
 def _expect(event: ControlEvent, kind: type[T]) -> T:
     if not isinstance(event, kind):
-        raise AudiotapError(f"the listener answered {type(event).__name__}", "are both the same audiotap version?")
+        raise AudiotapError(f"the listener answered {type(event).__name__}", SAME_VERSION)
     return event
 
 

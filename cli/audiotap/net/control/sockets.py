@@ -21,7 +21,7 @@ from audiotap.dialects import native
 from audiotap.errors import MachineError
 from audiotap.events import ControlEvent
 from audiotap.files import is_private
-from audiotap.net.control.loopback import Handler, dial_loopback, serve_loopback
+from audiotap.net.control.loopback import NO_LISTENER, Handler, dial_loopback, serve_loopback
 from audiotap.net.peer import MAX_MESSAGE
 
 UNIX = hasattr(socket, "AF_UNIX") and os.name == "posix"
@@ -36,6 +36,8 @@ OPTIONS: dict[str, Any] = {
 }
 """Without pings on either end: a speaker that is held back is not read from, so its answers come late, and no peer on
 this machine dies without its socket."""
+ANYWHERE = "ws://localhost/"
+"""A URL for a connection that needs none."""
 OTHER_FOLDER = "set AUDIOTAP_RUNTIME_DIR to a folder of yours"
 
 
@@ -105,9 +107,15 @@ async def _serve(path: Path, handler: Handler) -> Server:
 
 
 async def dial_control(path: Path) -> ClientConnection:
-    """Dial a listener's control socket. OSError when nobody listens there any more."""
-    dialling = unix_connect(str(path), "ws://localhost/", **OPTIONS) if UNIX else dial_loopback(path, OPTIONS)
-    connection = await dialling
+    """Dial a listener's control socket. OSError when no listener is there any more, or does not answer.
+
+    What our own listener says may be as long as it likes: how thousands of tracks stand takes megabytes.
+    """
+    options = {**OPTIONS, "max_size": None}
+    try:
+        connection = await (unix_connect(str(path), ANYWHERE, **options) if UNIX else dial_loopback(path, options))
+    except NO_LISTENER as error:
+        raise ConnectionResetError(path) from error
     connection.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, ON_THE_WAY)
     return connection
 

@@ -14,10 +14,12 @@ import hmac
 from collections.abc import Sequence
 from enum import Enum
 from hashlib import sha1
+from ipaddress import ip_address
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import msgspec
-from standardwebhooks.webhooks import EmptyWebhookSecretError, Webhook, WebhookVerificationError
+from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 from websockets.datastructures import Headers
 
 from audiotap.errors import UsageError
@@ -31,6 +33,16 @@ LEGACY = ("svix-id", "svix-timestamp", "svix-signature")
 
 TWILIO = "x-twilio-signature"
 """The header of Twilio's requests: over the address that it dialled, which has no body and no time."""
+
+
+PASSED_ON = ("Forwarded", "X-Forwarded-For", "X-Forwarded-Host")
+"""Headers of whoever passes a request on."""
+DEFAULT_PORTS = {"http": ":80", "https": ":443"}
+"""What browsers leave out of an origin."""
+NO_HOST = frozenset("/?#@*, ")
+"""Characters that are in no host."""
+LEAST_SIGNING = 16
+"""Bytes of a secret with which Recall signs; Standard Webhooks has 24 to 64."""
 
 
 class Refusal(Enum):
@@ -92,7 +104,7 @@ class Admission:
 
     def __init__(self, rules: Rules) -> None:
         self._secret = rules.secret.encode()
-        self._origins = frozenset(map(str.lower, rules.origins))
+        self._origins = frozenset(rules.origins)
         self._signers = [_signer(secret) for secret in rules.recall]
         self._replays = Replays(rules.replays)
         self._tokens = [token.encode() for token in rules.twilio]
@@ -139,6 +151,30 @@ class Admission:
         return None if self._replays.is_first(content, now) else Refusal.REPLAY
 
 
+def came_from_afar(headers: Headers) -> bool:
+    """Whether a request that reached a port of this machine alone was sent to another host: a tunnel, or a proxy."""
+    return any(name in headers for name in PASSED_ON) or not all(map(_is_here, headers.get_all("Host")))
+
+
+def _is_here(host: str) -> bool:
+    try:
+        name = urlsplit(f"//{host}").hostname
+        return name == "localhost" or ip_address(name or "").is_loopback
+    except ValueError:
+        return False
+
+
+def origin(text: str) -> str:
+    """A page's origin as browsers send it. UsageError for what no browser ever sends."""
+    scheme, mark, host = text.strip().lower().removesuffix("/").partition("://")
+    host = host.removesuffix(DEFAULT_PORTS.get(scheme, ""))
+    if not (scheme and mark and host.isascii() and host and not set(host) & NO_HOST):
+        raise UsageError(
+            f"--allow-origin {text} is no origin of a page", "write it as https://HOST or https://HOST:PORT"
+        )
+    return f"{scheme}://{host}"
+
+
 def twilio_signature(token: bytes, text: str) -> bytes:
     """Twilio's signature of a text: an address, and the fields of a form where there is one."""
     return base64.b64encode(hmac.new(token, text.encode(errors="replace"), sha1).digest())
@@ -166,9 +202,12 @@ def _last_part(path: str) -> bytes:
 def _signer(secret: str) -> Webhook:
     encoded = secret.removeprefix("whsec_")
     try:
-        return Webhook(base64.b64decode(encoded + "=" * (-len(encoded) % 4), validate=True))
-    except (ValueError, EmptyWebhookSecretError) as error:
-        raise UsageError("one of Recall's secrets is none", "copy it whole from Recall's dashboard: whsec_…") from error
+        key = base64.b64decode(encoded + "=" * (-len(encoded) % 4), validate=True)
+    except ValueError:
+        key = b""
+    if len(key) < LEAST_SIGNING:
+        raise UsageError("one of Recall's secrets is none", "copy it whole from Recall's dashboard: whsec_…")
+    return Webhook(key)
 
 
 def _verifies(signer: Webhook, signed: dict[str, str]) -> bool:

@@ -10,7 +10,7 @@ from secrets import token_hex
 from websockets.http11 import Request, Response
 
 from audiotap.events import Asked
-from audiotap.net.door.admission import Admission, Refusal, Rules
+from audiotap.net.door.admission import Admission, Refusal, Rules, came_from_afar
 from audiotap.net.door.tls import Certificate
 
 WHO = "Audiotap-Listener"
@@ -20,7 +20,8 @@ WHO = "Audiotap-Listener"
 class Door:
     """Asked once per connection. `count` is given the kind of everybody who is not let in.
 
-    Who asks for it is told the listener's `identity`, and so knows that nobody else answers in its place.
+    Who asks for it is told the listener's `identity`, and so knows that nobody else answers in its place. `found` is
+    called once, when somebody from afar is let in at a port that is thought to be this machine's alone.
     """
 
     def __init__(
@@ -29,7 +30,9 @@ class Door:
         count: Callable[[str], None] = lambda _: None,
         certificate: Certificate | None = None,
         identity: str = "",
+        found: Callable[[], None] | None = None,
     ) -> None:
+        self._found = found
         self._count = count
         self._admission = admission or Admission(Rules())
         self._certificate = certificate
@@ -45,6 +48,9 @@ class Door:
         refusal = self._admission.refuses(request.path, request.headers, time.time())
         if refusal is not None:
             self.refused(refusal)
+        elif self._found is not None and came_from_afar(request.headers):
+            self._found()
+            self._found = None
         return refusal
 
     def answer(self, request: Request, accepted: Response) -> Response:

@@ -11,6 +11,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from audiotap.errors import MachineError
+from audiotap.files import make_own
 
 MEMORY = 660.0
 """Seconds to remember one: it is good from 5 minutes before its time until 5 minutes after."""
@@ -25,9 +26,13 @@ class Replays:
         self._cleaned = 0.0
         if folder is not None:
             try:
-                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+                make_own(folder.parent)
+                make_own(folder)
             except OSError as error:
-                raise MachineError(f"cannot make {folder}: {error.strerror}", "set AUDIOTAP_STATE_DIR") from error
+                raise MachineError(
+                    f"cannot keep used signatures in {error.filename}: {error.strerror}",
+                    "set AUDIOTAP_STATE_DIR to a folder of yours",
+                ) from error
 
     def is_first(self, content: str, now: float) -> bool:
         """Whether what was signed was not used before; it is from now on."""
