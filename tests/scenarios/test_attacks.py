@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import socket
 import struct
 import zlib
@@ -32,6 +33,8 @@ from tests.scenarios.test_workers import id_of
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake
 from websockets.frames import Frame, Opcode
+
+from audiotap.net.tap import NO_FILE_LEFT
 
 MIB = 2**20
 REQUEST = (
@@ -401,6 +404,25 @@ async def test_tracks_without_end(place: Place) -> None:
     assert recording.manifest["lossy"]
     assert_same(recording.samples("mixed"), np.concatenate((SECOND, SECOND)))
     assert len(told(listener, "--max-tracks")) == 1
+    assert ended.status == 6
+
+
+async def test_files_without_end(place: Place) -> None:
+    """A connection that would have more files open than the system allows: others, control and later bots have some."""
+    if shutil.which("prlimit") is None:
+        pytest.skip("prlimit is not installed")
+    listener = await place.listen("--linger", 0.1, within=("prlimit", "--nofile=400"))
+    async with good_bot(listener), websocket(listener) as (_, writer):
+        for n in range(500):
+            writer.write(frame(attendee(SECOND[:160], 1.0, f"p{n % 20}", bot=f"made_up_{n // 20}").encode()))
+        await listener.event("warning", message=NO_FILE_LEFT)
+        await call(listener.url, attendee(SECOND, 1.0, bot="late"), attendee(SECOND, 1.0, "ana", bot="late"))
+        late = await listener.finished("late")
+        assert (await place.run("status", "--json")).json[0]["url"] == listener.url
+    ended = await listener.stop()
+    assert_same(late.samples("mixed"), SECOND)
+    assert_same(late.samples("ana"), SECOND)
+    assert not listener.told("error")
     assert ended.status == 6
 
 

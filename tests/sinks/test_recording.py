@@ -233,7 +233,9 @@ def test_the_event_log_is_a_line_per_event(tmp_path: Path) -> None:
     call.write(*call.session.log(Occurred("bot_1", "participant_events.join", {"name": "Ana\n"})))
     call.write(call.heard(10.0))
     call.write(*call.session.log(Occurred("bot_1", "transcript.data", {"words": []}, 12.5)))
-    lines = call.end().joinpath("events.jsonl").read_text().splitlines()
+    log = call.end() / "events.jsonl"
+    assert log.stat().st_mode & 0o777 == 0o600
+    lines = log.read_text().splitlines()
     assert [json.loads(line) for line in lines] == [
         {"at": None, "event": "participant_events.join", "data": {"name": "Ana\n"}},
         {"at": 2.5, "event": "transcript.data", "data": {"words": []}},
@@ -354,6 +356,26 @@ def test_a_full_disk_is_told_once_counted_and_survived(tmp_path: Path, monkeypat
     assert (told["lost_samples"], told["lossy"]) == (3 * BLOCK, True)
     assert call.recorder.failed
     assert call.told(SessionFinished)[0].lossy
+
+
+def test_a_system_that_lets_nobody_open_more_files_is_told_as_that(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is no matter of the disk; the samples that have no file are counted."""
+    call = Call(tmp_path)
+    call.write(call.heard(0.0))
+    late = call.heard(0.0, "7")
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "open", no_descriptor)
+        call.write(late)
+    (failed,) = call.told(Failed)
+    assert "ulimit -n" in failed.hint
+    assert "disk" not in failed.hint
+    assert call.recorder.failed
+
+
+def no_descriptor(*_: object) -> int:
+    raise OSError(errno.EMFILE, "Too many open files")
 
 
 def test_a_disk_that_is_full_from_the_start_leaves_no_litter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

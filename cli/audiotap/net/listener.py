@@ -330,6 +330,7 @@ async def _capturing(config: Config, path: Path, most: int, tell: Tell) -> Async
             config.limits.sessions,
             config.limits.per_connection,
             config.limits.tracks,
+            config.limits.files,
         )
     )
     try:

@@ -57,6 +57,13 @@ DEFAULT_SPEAKING_RATE = 16000
 DRAINED = "its connection ended while the listener drained"
 TOO_MANY_SESSIONS = "a session is not recorded: there are as many as --max-sessions allows"
 TOO_MANY_OF_ONE = "a session is not recorded: its connection has as many as --max-per-connection allows"
+NO_FILE_LEFT = (
+    "a session or a track is not recorded: its connection has its share of the files that may be open (ulimit -n)"
+)
+SESSION_FILES = 4
+"""Of a session: its folder, its manifest while it is written, its event log, and what is spoken."""
+SHARE = 3
+"""A connection has at most this part of the open files that are left for others, so that it cannot take the last."""
 
 Tell = Callable[[Report], None]
 
@@ -117,7 +124,7 @@ class Tap:
         self._lanes: Sequence[Lane] = ()
         self._clock: Clock = clock or asyncio.get_running_loop()
         self._ending: set[asyncio.Task[None]] = set()
-        self._connections = 0
+        self._connections = self._files = 0
         self._leads = spread_leads()
         self._teller: asyncio.Task[None] | None = None
         self._draining = False
@@ -374,7 +381,19 @@ class Tap:
             return self._refuse(TOO_MANY_OF_ONE)
         if key not in self.sessions and len(self.sessions) >= self.limits.sessions:
             return self._refuse(TOO_MANY_SESSIONS)
+        return key in self.sessions or self._has_files(link, SESSION_FILES)
+
+    def _has_files(self, link: Link, more: int) -> bool:
+        """Whether a connection may have so many more files open."""
+        held = sum(live.files for live in link.sessions)
+        if (held + more) * SHARE > self.limits.files - self._files:
+            return self._refuse(NO_FILE_LEFT)
         return True
+
+    def _hold(self, live: Live, files: int) -> None:
+        """A session may have so many more files open."""
+        live.files += files
+        self._files += files
 
     def _refuse(self, what: str) -> bool:
         """Leave out audio that somebody sent, which makes this a lossy listener. Always false."""
@@ -392,6 +411,7 @@ class Tap:
             live = Live(Session.continued(key, dialect.timing, line, bot, zero, heard_at), dialect, now)
             live.began = zero
         self.sessions[key] = live
+        self._hold(live, SESSION_FILES)
         self._put(live.summary())
         return live
 
@@ -404,6 +424,7 @@ class Tap:
         live.began = began
         live.oddities.malformed, live.oddities.unknown = before.malformed, dict(before.unknown)
         self.sessions[before.session] = live
+        self._hold(live, SESSION_FILES + len(before.tracks))
         self._put(live.summary())
         self._wait_for_bot(live, now, lost=True)
 
@@ -446,6 +467,7 @@ class Tap:
         """Take a session off the line; its bot may come back at once, as a new one."""
         if self.sessions.pop(live.session.key, None) is None:
             return
+        self._hold(live, -live.files)
         self._catch_up(live, now)
         if not self.sessions:
             self._empty.set()
@@ -514,9 +536,14 @@ class Tap:
         if track not in tracks and len(tracks) >= self.limits.tracks:
             self._complaints.too_many_tracks(live, track, chunks, self.limits.tracks)
             return False
+        if track not in tracks and not self._has_files(link, 1):
+            self._complaints.without_files(live, chunks)
+            return False
         if not live.takes(track, link):
             self._complaints.superseded(live, track, chunks)
             return False
+        if track not in tracks:
+            self._hold(live, 1)
         return True
 
     # Towards the bots

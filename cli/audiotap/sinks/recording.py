@@ -346,13 +346,10 @@ class Recording:
             return
         self._complained = True
         where = error.filename or self.path or self.policy.out
-        way_out = (
-            "remove recordings, or raise --max-disk" if isinstance(error, QuotaError) else "free or remount the disk"
-        )
         self._tell(
             Failed(
                 f"cannot write {where}: {error.strerror or error}; audio is being lost",
-                f"{way_out}: writing is tried again with every batch, and the hole becomes silence",
+                f"{_way_out(error)}: writing is tried again with every batch, and the hole becomes silence",
                 self.summary.session[1],
             )
         )
@@ -391,6 +388,15 @@ class Recording:
             self.manifest().lossy,
             self.summary.reason,
         )
+
+
+def _way_out(error: OSError) -> str:
+    """What to do about a disk, or a system, that refuses."""
+    if isinstance(error, QuotaError):
+        return "remove recordings, or raise --max-disk"
+    if error.errno in {errno.EMFILE, errno.ENFILE}:
+        return "let more files be open (ulimit -n), or have fewer bots on a listener"
+    return "free or remount the disk"
 
 
 def session_folder(summary: Summary) -> str:
