@@ -28,12 +28,18 @@ from tests.scenarios.harness import (
     chunks,
     ramp,
     recall,
+    sounding,
 )
 from tests.scenarios.test_workers import id_of
-from websockets.asyncio.client import connect
+from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake
 from websockets.frames import Frame, Opcode
 
+from audiotap.audio import Chunk
+from audiotap.dialects.attendee import Attendee
+from audiotap.dialects.base import Side
+from audiotap.events import Speak
+from audiotap.net.control.remote import Target, attached
 from audiotap.net.tap import NO_FILE_LEFT
 
 MIB = 2**20
@@ -43,6 +49,8 @@ REQUEST = (
     b"Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n\r\n"
 )
 SECOND = ramp(1)
+SPEECH = ramp(0.5)
+"""What is spoken to the good bot: whole blocks."""
 IDLE = int(os.environ.get("AUDIOTAP_IDLE", "500"))
 """Idle connections of the test that counts their memory."""
 AT_ONCE = 100
@@ -54,29 +62,54 @@ Line = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 @asynccontextmanager
 async def good_bot(listener: Listener) -> AsyncIterator[None]:
-    """A bot that talks all through the block and a little longer, over one connection; every sample is recorded."""
+    """A bot that talks and is spoken to all through the block and a little longer, over one connection.
+
+    Every sample of both is heard and recorded.
+    """
     over = asyncio.Event()
     talking = asyncio.create_task(talk(listener.url, over))
     await listener.event("track.started", session="good")
+    speaking = asyncio.create_task(speak(listener))
     yield
+    await speaking
     over.set()
-    said = await talking
+    said, heard = await talking
     recording = await listener.finished("good")
     assert_same(recording.samples("mixed"), said)
+    assert_same(heard, SPEECH)
+    assert_same(sounding(recording.samples("spoken")), SPEECH)
     assert recording.manifest["connections"] == 1
     assert not recording.manifest["lossy"]
 
 
-async def talk(url: str, over: asyncio.Event) -> Samples:
-    """Say a tenth of a second after the other until it is over, each when the one before has arrived."""
+async def speak(listener: Listener) -> None:
+    """Say something through the good bot."""
+    async with attached(Target(listener.control, listener.port, "good")) as attachment:
+        await attachment.speak(iter([Chunk(SPEECH.tobytes(), RATE)]), lambda _: None)
+
+
+async def talk(url: str, over: asyncio.Event) -> tuple[Samples, Samples]:
+    """Say a tenth of a second after the other until it is over, each when the one before has arrived.
+
+    What was said, and what was heard.
+    """
     count = 0
     async with connect(url, compression=None, ping_interval=None) as bot:
+        hearing = asyncio.create_task(hear(bot))
         while not (count and over.is_set()):
             piece = (np.arange(count * RATE // 10, (count + 1) * RATE // 10) % 29989 + 1).astype(np.int16)
             count += 1
             await bot.send(attendee(piece, count / 10, bot="good"))
             await (await bot.ping())
-    return ramp(count / 10)
+    return ramp(count / 10), await hearing
+
+
+async def hear(bot: ClientConnection) -> Samples:
+    """What is spoken to a bot, to its end."""
+    language = Attendee(Side.THEIRS)
+    events = [event async for wire in bot for event in language.decode(wire)]
+    said = b"".join(event.chunk.pcm for event in events if isinstance(event, Speak))
+    return np.frombuffer(said, dtype=np.int16)
 
 
 @asynccontextmanager
@@ -161,6 +194,11 @@ ATTACKS = {
     "invalid UTF-8": Attack(frame(b"\xff\xfe\xfd"), 1007, "UTF-8"),
     "invalid UTF-8 in fragments": Attack(frame(b"\xc3", fin=False) + frame(b"\x28", Opcode.CONT), 1007, "UTF-8"),
     "no mask": Attack(Frame(Opcode.TEXT, b"bare").serialize(mask=False), 1002, "rules of websockets"),
+    "pongs that nobody asked for": Attack(frame(b"", Opcode.PONG) * 20_000, 1008, "--max-small"),
+    "messages that say nothing": Attack(frame(b"") * 20_000, 1008, "--max-small"),
+    "fragments that say nothing": Attack(
+        frame(b"x", fin=False) + frame(b"", Opcode.CONT, fin=False) * 300, 1008, "--max-small", ("--max-small", 100)
+    ),
     "a message within a message": Attack(frame(b"a", fin=False) + frame(b"b"), 1002, "rules of websockets"),
     "a ping in fragments": Attack(b"\x09\x80\0\0\0\0", 1002, "rules of websockets"),
 }
@@ -278,6 +316,25 @@ async def test_a_muted_bot_may_be_silent(place: Place) -> None:
         await listener.event("track.started", session="muted")
     assert_same((await listener.finished("muted")).samples("mixed"), SECOND)
     await listener.stop()
+
+
+async def test_many_that_say_nothing_all_day(place: Place) -> None:
+    """Forty connections that come back as often as they are ended: the good bot is heard and spoken to all the same."""
+    listener = await place.listen("--linger", 0.1)
+    async with good_bot(listener):
+        await asyncio.gather(*(flood(listener, kind) for kind in (Opcode.PONG, Opcode.PING, Opcode.TEXT) * 13))
+    ended = await listener.stop()
+    assert len(told(listener, "--max-small")) == 2
+    assert ended.status == 0
+
+
+async def flood(listener: Listener, kind: Opcode) -> None:
+    """Five connections, one after the other, which send frames without content until they are ended."""
+    nothing = frame(b"", kind) * 20_000
+    for _ in range(5):
+        async with websocket(listener) as (reader, writer):
+            writer.write(nothing)
+            await end(reader)
 
 
 async def test_a_client_that_never_reads(place: Place) -> None:

@@ -19,6 +19,7 @@ OPTIONS = {
     "max_sessions": "sessions",
     "max_per_connection": "per_connection",
     "max_tracks": "tracks",
+    "max_small": "small",
 }
 
 

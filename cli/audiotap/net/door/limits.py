@@ -15,8 +15,9 @@ class Limits(msgspec.Struct, frozen=True):
 
     `pending` is for messages of which a part is there, of all connections together. `handshake` may pass until a
     connection is a websocket, `ping` in silence until it is pinged, and again until it is taken for dead, and `idle`
-    without a message (0: for ever). `per_connection` counts sessions, `tracks` those of one session. `files` is how
-    many recordings may have open in one process; the system decides it, and no option.
+    without a message (0: for ever). `per_connection` counts sessions, `tracks` those of one session, and
+    `small` the frames that say next to nothing, per second and connection. `files` is how many recordings may have open
+    in one process; the system decides it, and no option.
     """
 
     message: int = MAX_MESSAGE
@@ -29,6 +30,7 @@ class Limits(msgspec.Struct, frozen=True):
     sessions: int = 5_000
     per_connection: int = 100
     tracks: int = 1_000
+    small: int = 200
     files: int = MAX_FILES
 
     def shared(self, workers: int) -> Limits:
