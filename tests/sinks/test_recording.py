@@ -17,6 +17,7 @@ from audiotap import __version__
 from audiotap.audio import Chunk
 from audiotap.events import MIXED, Heard, Occurred
 from audiotap.manifest import Format
+from audiotap.quota import taken
 from audiotap.reports import Failed, Report, SessionFinished, SessionStarted, TrackFinished, TrackStarted
 from audiotap.session import Placed, Session, Timing
 from audiotap.sinks.base import Item
@@ -356,6 +357,39 @@ def test_a_full_disk_is_told_once_counted_and_survived(tmp_path: Path, monkeypat
     assert (told["lost_samples"], told["lossy"]) == (3 * BLOCK, True)
     assert call.recorder.failed
     assert call.told(SessionFinished)[0].lossy
+
+
+def test_names_fill_no_disk_either(tmp_path: Path) -> None:
+    """At --max-disk the manifest grows no more, whatever participants are called, and tells the end all the same."""
+    most = 400_000
+    call = Call(tmp_path)
+    call.recorder = Recorder(Policy(tmp_path, max_disk=most), call.reports.append)
+    call.write(call.heard(0.0))
+    for n in range(1, 60):
+        call.write(*(call.heard(n / 10, str(track), "\1" * 8000 + str(n)) for track in range(20)))
+        assert taken(tmp_path) <= most
+    folder = call.end()
+    assert taken(tmp_path) <= most
+    told = manifest(folder)
+    assert told["ended"]
+    assert {track["file"] for track in told["tracks"]} == {path.name for path in folder.glob("*.wav")}
+    assert told["lossy"]
+    assert "--max-disk" in call.told(Failed)[0].hint
+
+
+def test_tracks_without_room_for_a_file_fill_no_manifest(tmp_path: Path) -> None:
+    """Participants who come when nothing may be written any more are left out of the last manifest."""
+    most = 100_000
+    call = Call(tmp_path)
+    call.recorder = Recorder(Policy(tmp_path, max_disk=most), call.reports.append)
+    call.write(call.heard(0.0))
+    call.write(*(call.heard(0.1, "\1" * 8000 + str(track)) for track in range(50)))
+    folder = call.end()
+    assert taken(tmp_path) <= most
+    told = manifest(folder)
+    assert {track["file"] for track in told["tracks"]} == {path.name for path in folder.glob("*.wav")}
+    assert 1 <= len(told["tracks"]) < 5
+    assert told["ended"]
 
 
 def test_a_system_that_lets_nobody_open_more_files_is_told_as_that(
