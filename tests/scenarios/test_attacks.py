@@ -6,6 +6,7 @@ import asyncio
 import os
 import shutil
 import socket
+import ssl
 import struct
 import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -16,6 +17,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
+import trustme
 from tests.scenarios.harness import (
     HELLO,
     RATE,
@@ -113,10 +115,12 @@ async def hear(bot: ClientConnection) -> Samples:
 
 
 @asynccontextmanager
-async def line(listener: Listener, address: str | None = None) -> AsyncIterator[Line]:
-    """A connection byte by byte, from an address of its own."""
+async def line(
+    listener: Listener, address: str | None = None, trust: ssl.SSLContext | None = None
+) -> AsyncIterator[Line]:
+    """A connection byte by byte, from an address of its own, over TLS where something is trusted."""
     local = (address, 0) if address is not None else None
-    reader, writer = await asyncio.open_connection("127.0.0.1", listener.port, local_addr=local)
+    reader, writer = await asyncio.open_connection("127.0.0.1", listener.port, local_addr=local, ssl=trust)
     try:
         yield reader, writer
     finally:
@@ -124,9 +128,11 @@ async def line(listener: Listener, address: str | None = None) -> AsyncIterator[
 
 
 @asynccontextmanager
-async def websocket(listener: Listener, address: str | None = None) -> AsyncIterator[Line]:
+async def websocket(
+    listener: Listener, address: str | None = None, trust: ssl.SSLContext | None = None
+) -> AsyncIterator[Line]:
     """The same past its handshake."""
-    async with line(listener, address) as (reader, writer):
+    async with line(listener, address, trust) as (reader, writer):
         writer.write(REQUEST)
         await reader.readuntil(b"\r\n\r\n")
         yield reader, writer
@@ -559,15 +565,36 @@ def size_of(path: Path) -> int:
 async def test_idle_connections_cost_little(place: Place) -> None:
     """Thousands of open connections that say nothing: the memory of each is printed, and the good bot feels none."""
     listener = await place.listen("--linger", 0.1)
-    async with good_bot(listener), AsyncExitStack() as crowd:
-        before = memory_of(listener)
-        for _ in range(0, IDLE, AT_ONCE):
-            await asyncio.gather(*(crowd.enter_async_context(websocket(listener)) for _ in range(AT_ONCE)))
-        each = (memory_of(listener) - before) / IDLE
+    async with good_bot(listener):
+        each = await cost(listener)
         assert not listener.warnings()
         print(f"{IDLE} idle connections: {each:.0f} bytes each")
     assert each < 32 * 1024
     assert (await listener.stop()).status == 0
+
+
+async def test_idle_connections_over_tls_cost_little_more(place: Place) -> None:
+    """The same with what OpenSSL keeps of each."""
+    authority, both = trustme.CA(), place.folder / "both.pem"
+    authority.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(str(both))
+    trust = ssl.create_default_context()
+    authority.configure_trust(trust)
+    listener = await place.listen("--tls-cert", both)
+    each = await cost(listener, trust)
+    print(f"{IDLE} idle connections over TLS: {each:.0f} bytes each")
+    assert each < 64 * 1024
+    assert not listener.warnings()
+    assert (await listener.stop()).status == 130
+
+
+async def cost(listener: Listener, trust: ssl.SSLContext | None = None) -> float:
+    """Bytes of memory that each of many idle connections takes."""
+    async with AsyncExitStack() as crowd:
+        before = memory_of(listener)
+        for _ in range(0, IDLE, AT_ONCE):
+            lines = (crowd.enter_async_context(websocket(listener, trust=trust)) for _ in range(AT_ONCE))
+            await asyncio.gather(*lines)
+        return (memory_of(listener) - before) / IDLE
 
 
 def memory_of(listener: Listener) -> int:
@@ -577,10 +604,12 @@ def memory_of(listener: Listener) -> int:
 
 
 async def test_limits_hold_over_workers(place: Place) -> None:
-    """Each process has its share of them, so that all together never take more than was asked for."""
+    """Each process has its share, so that together they never take more than was asked for; what they say is one."""
     listener = await place.listen("--linger", 0.1, "--max-connections", 8, "--workers", 2)
     async with good_bot(listener), AsyncExitStack() as crowd:
-        for _ in range(20):
+        for _ in range(40):
             await crowd.enter_async_context(line(listener))
         assert "--max-connections" in (await listener.event("warning"))["message"]
     assert (await listener.stop()).status == 0
+    first, rest = told(listener, "--max-connections")
+    assert rest.startswith(f"{first}; ")

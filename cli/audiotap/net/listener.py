@@ -117,6 +117,9 @@ class Seat(Protocol):
     def refused(self, kind: str) -> None:
         """Somebody was not let in."""
 
+    def limited(self, what: str) -> None:
+        """Something was not taken, since a limit was reached; a sentence says so."""
+
     async def settle(self) -> None:
         """Nobody new is taken here; returns when that holds for all workers."""
 
@@ -195,7 +198,7 @@ async def listening(
     tell = audience.telling(tell)
     aloud = in_loop(tell)
     handover = seat.handover if seat is not None else None
-    tap = Tap(tell, config.linger, config.threshold, handover, config.limits)
+    tap = _tap(config, tell, seat)
     recorder = Recorder(config.recording, aloud)
     admission = Admission(config.rules)
     certificate = Certificate(*config.tls) if config.tls is not None else None
@@ -239,6 +242,15 @@ async def listening(
             await tap.close("the listener was stopped")
             await asyncio.sleep(0)
             await audience.close()
+
+
+def _tap(config: Config, tell: Tell, seat: Seat | None) -> Tap:
+    """The tap of a listener by itself, or of a worker, whose front tells for all of them what was not taken."""
+    if seat is None:
+        return Tap(tell, config.linger, config.threshold, limits=config.limits)
+    tap = Tap(tell, config.linger, config.threshold, seat.handover, config.limits)
+    tap.count = seat.limited
+    return tap
 
 
 async def _settled(server: Port, seat: Seat | None) -> None:

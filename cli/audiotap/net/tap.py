@@ -90,7 +90,8 @@ class Tap:
     time, however late the loop comes to it, so the same moments make the same recording.
 
     `elsewhere` knows the line of a session that another node had before. `attend` is told when a bot has connected to
-    its session, or has no connection any more. `closing` is set when sessions end because this listener does.
+    its session, or has no connection any more; `count` is told of what was not taken. `closing` is set when sessions
+    end because this listener does.
     """
 
     def __init__(
@@ -106,6 +107,7 @@ class Tap:
         self.refused: dict[str, int] = {}
         self.limits = limits or Limits()
         self._refusals = Tally(tell, complaint)
+        self.count: Callable[[str], None] = self._refusals.count
         self._complaints = Complaints(tell)
         self.lossy = False
         self.recorded = False
@@ -226,7 +228,7 @@ class Tap:
 
     def refuse(self, what: str) -> None:
         """A connection, or something that it brought, was not taken."""
-        self._refusals.count(what)
+        self.count(what)
 
     def take(self, link: Link, wires: Sequence[str | bytes]) -> None:
         """Messages of one connection. Chunks of one track that follow each other go on together."""
