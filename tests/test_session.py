@@ -14,7 +14,7 @@ from tests.signals import RATE, counting
 from audiotap.audio import Chunk
 from audiotap.events import MIXED, SPOKEN, Heard, Occurred
 from audiotap.session import MAX_EARLY, MAX_EARLY_SIZE, MAX_GAP, Placed, Session, TimeLine, Timing
-from audiotap.track import MAX_NAMES, Track, TrackCounts
+from audiotap.track import MAX_NAME, MAX_NAMES, Track, TrackCounts
 
 STARTED = datetime(2026, 1, 2, tzinfo=UTC)
 EPOCH = 1_703_123_456.789
@@ -437,6 +437,9 @@ def test_names_are_kept_with_the_newest_last() -> None:
     for number in range(100):
         call.place(0.0, track="7", name=f"Ana {number}")
     assert len(call.track("7").names) == MAX_NAMES
+    for number in range(3):
+        call.place(0.0, track="7", name="n" * 8000 + str(number))
+    assert call.track("7").names[-2:] == ["Ana 99", "n" * MAX_NAME]
 
 
 def occurred(at: float | None, **told: str) -> Occurred:

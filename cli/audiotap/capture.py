@@ -62,6 +62,7 @@ class Hello(msgspec.Struct, frozen=True, tag="hello", tag_field="kind"):
     max_sessions: Number
     max_per_connection: Number
     max_tracks: Number
+    max_files: Number = 1_000_000
 
 
 class Opened(msgspec.Struct, frozen=True, tag="open", tag_field="kind"):

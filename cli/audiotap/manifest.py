@@ -17,7 +17,7 @@ from audiotap.errors import ManifestError
 from audiotap.events import MIXED, SPOKEN
 from audiotap.inspection import Findings
 from audiotap.intake import Flaws
-from audiotap.session import Summary
+from audiotap.session import OTHER_KINDS, Summary
 from audiotap.track import TrackCounts, TrackSummary
 
 NAME = "manifest.json"
@@ -52,6 +52,16 @@ class Manifest(msgspec.Struct, frozen=True):
     def lossy(self) -> bool:
         """Whether anything is known to be missing."""
         return self.summary.lossy or self.lost > 0
+
+    def shortened(self) -> Manifest:
+        """What may be said of it where nothing more may be written: tracks that have a file, by their newest names."""
+        tracks = [track for track in self.summary.tracks if track.track in self.files]
+        summary = msgspec.structs.replace(
+            self.summary,
+            unknown={OTHER_KINDS: sum(self.summary.unknown.values())} if self.summary.unknown else {},
+            tracks=tuple(msgspec.structs.replace(track, names=track.names[-1:]) for track in tracks),
+        )
+        return msgspec.structs.replace(self, summary=summary)
 
     def document(self) -> bytes:
         """The manifest as JSON."""

@@ -24,10 +24,12 @@ class Quota:
     """How much may still be written below a folder that takes at most `most` bytes (0: any number) of its disk.
 
     Each of so many `writers` takes an equal part of what is left when it measures, and measures again when its part is
-    used up. So together they never go beyond it, whatever else is removed or put there in between.
+    used up. So together they never go beyond it, whatever else is removed or put there in between. `kept` bytes are
+    left for what was taken and is not written yet, and for what has to be written whatever happens.
     """
 
     def __init__(self, folder: Path, most: int, writers: int = 1) -> None:
+        self.kept = 0
         self._folder = folder
         self._most = most
         self._writers = writers
@@ -40,7 +42,7 @@ class Quota:
         if not self._most:
             return
         if size > self._left and not self._full:
-            self._left = max(0, self._most - taken(self._folder)) // self._writers
+            self._left = max(0, self._most - self.kept - taken(self._folder)) // self._writers
             self._full = size > self._left
         if self._full:
             raise QuotaError(self._folder)
@@ -51,6 +53,11 @@ class Quota:
         self._turns += 1
         if self._turns % TURNS == 0:
             self._full = False
+
+
+def in_blocks(size: int) -> int:
+    """Bytes that so many take of a disk."""
+    return -(-size // BLOCK) * BLOCK
 
 
 def taken(folder: Path) -> int:

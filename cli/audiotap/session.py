@@ -40,6 +40,9 @@ MAX_EARLY = 1000
 MAX_EARLY_SIZE = 4096
 """Bytes of one that waits, as JSON; somebody who joins has some hundred."""
 
+OTHER_KINDS = "others"
+"""Unknown messages of kinds that are too many to be named."""
+
 SessionKey = tuple[str, str]
 """(provider, the provider's id)."""
 

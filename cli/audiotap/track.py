@@ -41,6 +41,8 @@ DRIFT_BEGIN, DRIFT_END = 0.02, 0.005
 SLIP_SAMPLES = 400
 """Samples from one slip to the next: clocks that differ by up to 0.25 % are followed."""
 MAX_NAMES = 20
+MAX_NAME = 256
+"""Characters of a display name that are kept."""
 
 
 class TrackCounts(msgspec.Struct):
@@ -262,9 +264,9 @@ class Track:
 
     def call(self, name: str | None) -> None:
         """Remember a display name, the newest last."""
-        if not name or (self.names and self.names[-1] == name):
+        if not name or (self.names and self.names[-1] == name[:MAX_NAME]):
             return
-        self.names = [*self.names, name][-MAX_NAMES:]
+        self.names = [*self.names, name[:MAX_NAME]][-MAX_NAMES:]
         self.told = False
 
     def flow(self, run: Sequence[Heard], zero: float, floor: float) -> list[bytes]:

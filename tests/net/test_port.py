@@ -7,7 +7,7 @@ import os
 import socket
 import struct
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 
 import pytest
 from hypothesis import given, settings
@@ -20,9 +20,10 @@ from websockets.protocol import State
 from websockets.server import ServerProtocol
 
 from audiotap.net import port as module
+from audiotap.net.door.door import Door
 from audiotap.net.door.limits import Limits
 from audiotap.net.peer import MAX_MESSAGE, bind
-from audiotap.net.port import MAX_UNSENT, TOO_MUCH_PENDING, Peer, Port
+from audiotap.net.port import MAX_UNSENT, TOO_MANY_SMALL, TOO_MUCH_PENDING, Peer, Port
 
 REQUEST = (
     b"GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
@@ -77,7 +78,8 @@ class House:
         self.refused: list[str] = []
         self.reads = True
         self.news = asyncio.Event()
-        self.port = Port(sockets, self, limits)
+        self.turned_away: list[str] = []
+        self.port = Port(sockets, self, limits, Door(count=self.turned_away.append))
         self.port.start()
 
     def connect(self, peer: Peer, _: Request | None = None) -> Ear:
@@ -193,9 +195,9 @@ async def test_fragments_are_joined(house: House) -> None:
         assert await reader.readexactly(4) == b"\x8a\x02hi"
 
 
-async def test_fragments_cost_no_more_than_their_bytes(house: House) -> None:
-    """Empty ones by the ten thousand are nothing, and the message is what the others hold."""
-    async with raw(house) as (reader, writer):
+async def test_fragments_cost_no_more_than_their_bytes() -> None:
+    """Empty ones by the ten thousand, where they may be sent, are nothing; the message is what the others hold."""
+    async with opened(Limits(small=30_000)) as house, raw(house) as (reader, writer):
         writer.write(frame("a", fin=False) + frame("", Opcode.CONT, fin=False) * 20_000)
         writer.write(frame("b", Opcode.CONT, fin=False) * 3)
         await pong(reader, writer)
@@ -342,6 +344,118 @@ async def test_the_heaviest_of_too_many_unfinished_messages_goes() -> None:
             light.write(frame("!", Opcode.CONT))
             assert await (await house.ear(1)).hears(1) == ["y" * 150_000 + "!"]
     assert house.refused == [TOO_MUCH_PENDING]
+
+
+@pytest.mark.parametrize(
+    "small",
+    [
+        pytest.param(frame("", Opcode.PONG), id="pongs"),
+        pytest.param(frame("x", Opcode.PING), id="pings"),
+        pytest.param(frame(""), id="texts"),
+        pytest.param(frame("{}", Opcode.BINARY), id="bytes"),
+        pytest.param(frame("", fin=False) + frame("", Opcode.CONT), id="fragments"),
+        pytest.param(frame("a", fin=False) + frame("", Opcode.CONT, fin=False) * 99, id="fragments without end"),
+    ],
+)
+async def test_who_says_nothing_too_often_has_to_go(small: bytes) -> None:
+    """A few frames without content are none of anybody's business; thousands end their own connection, told once."""
+    async with opened(Limits(small=50)) as house, connect(house.url) as other, raw(house) as (reader, writer):
+        writer.write(small * 20_000)
+        assert await close_code(reader) == 1008
+        await other.send("still here")
+        heard = [await (await house.ear(number)).hears(1) for number in range(2)]
+        assert ["still here"] in heard
+    assert house.refused == [TOO_MANY_SMALL]
+
+
+async def test_small_frames_beside_large_ones_are_nobodys_business() -> None:
+    """A bot that asks after every chunk whether it is heard, however fast it sends."""
+    async with opened(Limits(small=5)) as house, raw(house) as (reader, writer):
+        for _ in range(50):
+            writer.write(frame("audio" * 40) + frame("", Opcode.PING) + frame("mark"))
+        await reader.readexactly(50 * 2)
+        await (await house.ear()).hears(100)
+    assert not house.refused
+
+
+async def test_everybody_else_has_a_turn_between_peers(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many peers are to be read: what else is due does not wait for the last of them, nor does any of them."""
+    monkeypatch.setattr(module, "TURN", 0.0)
+    loop = asyncio.get_running_loop()
+    async with AsyncExitStack() as stack:
+        bots = [await stack.enter_async_context(connect(house.url)) for _ in range(10)]
+        ears = [await house.ear(number) for number in range(10)]
+        house.reads = False
+        for bot in bots:
+            await bot.send("hello")
+        turns: list[int] = []
+
+        def turn() -> None:
+            turns.append(sum(bool(ear.heard) for ear in ears))
+            if turns[-1] < 10:
+                loop.call_soon(turn)
+
+        house.reads = True
+        loop.call_soon(turn)
+        for ear in ears:
+            await ear.hears(1)
+        await asyncio.sleep(0)
+    assert {*range(1, 10)} <= {*turns}
+
+
+async def test_a_request_without_an_end(house: House) -> None:
+    """It may be long, and no longer; what is too long is nobody's whom we know, and is counted."""
+    async with line(house) as (reader, writer):
+        writer.write(REQUEST[:-2] + b"X-Long: " + b"x" * (module.MAX_REQUEST))
+        assert await reader.read() == b""
+    assert house.turned_away == ["request"]
+    async with connect(house.url, additional_headers={f"X-{n}": "x" * 4000 for n in range(7)}) as bot:
+        await bot.send("hello")
+        assert await (await house.ear()).hears(1) == ["hello"]
+
+
+@pytest.mark.parametrize(
+    ("request_", "status", "kind"),
+    [
+        pytest.param(REQUEST.replace(b"Upgrade: websocket\r\n", b""), 426, "upgrade", id="a browser"),
+        pytest.param(REQUEST.replace(b"Connection: Upgrade", b"Connection: close"), 426, "upgrade", id="a proxy"),
+        pytest.param(REQUEST.replace(b"GET", b"HEAD"), 405, "request", id="another method"),
+        pytest.param(b"POST / HTTP/1.1\r\nContent-Length: 99\r\n\r\n" + b"x" * 99, 0, "request", id="a body"),
+        pytest.param(REQUEST.replace(b"1.1", b"1.0"), 505, "request", id="an old version"),
+        pytest.param(REQUEST.replace(b"GET /", b"GET /" + b"x" * 9000), 414, "request", id="a long path"),
+        pytest.param(REQUEST.replace(b"Host", b"X" * 9000), 431, "request", id="a long header"),
+        pytest.param(REQUEST.replace(b"GET /", b"GET /\xc3\xa9"), 0, "request", id="a path that is not ASCII"),
+        pytest.param(REQUEST.replace(b"Host", b"Transfer-Encoding"), 0, "request", id="an encoding"),
+        pytest.param(REQUEST.replace(b"Version: 13", b"Version: 8"), 400, "request", id="an old protocol"),
+        pytest.param(b"hello\r\n\r\n" + b"x" * 99_000, 0, "request", id="noise"),
+    ],
+)
+async def test_a_request_that_is_none_is_counted_once(house: House, request_: bytes, status: int, kind: str) -> None:
+    """Whoever has a proxy in front that leaves headers out finds it in the listener's words; noise has no answer."""
+    async with line(house) as (reader, writer):
+        writer.write(request_)
+        answer = bytearray()
+        with suppress(ConnectionError):
+            while data := await reader.read(65536):
+                answer += data
+    assert answer.startswith(b"HTTP/1.1 %d " % status if status else b"")
+    assert house.turned_away == [kind]
+    assert not house.ears
+
+
+@pytest.mark.parametrize(
+    ("address", "customer"),
+    [
+        ("192.0.2.7", "192.0.2.7"),
+        ("2001:db8:1:2:3::4", "2001:db8:1:2::/64"),
+        ("2001:db8:1:2:ffff::9", "2001:db8:1:2::/64"),
+        ("2001:db8:1:3::4", "2001:db8:1:3::/64"),
+        ("fe80::1%eth0", "fe80::/64"),
+    ],
+)
+def test_whose_a_connection_is(address: str, customer: str) -> None:
+    """Of IPv6 the half that one customer has, since all addresses in it are theirs."""
+    assert module.customer_of(address) == customer
 
 
 texts = st.text(max_size=200).map(str.encode)

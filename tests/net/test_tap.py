@@ -5,13 +5,20 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from datetime import UTC, datetime
 
+from tests.scenarios.harness import attendee, ramp
 from websockets.asyncio.client import connect
 
+from audiotap.capture import VERSION, Hello
+from audiotap.events import UNASKED
 from audiotap.net.door.limits import Limits
+from audiotap.net.live import Link
 from audiotap.net.peer import bind
 from audiotap.net.port import Port
-from audiotap.net.tap import Tap
+from audiotap.net.rerecording import CapturedClock, Deaf
+from audiotap.net.tap import NO_FILE_LEFT, SESSION_FILES, Tap
+from audiotap.reports import Odd, Report
 from audiotap.sinks.base import Item
 
 MESSAGE = bytes(2**20)
@@ -77,3 +84,61 @@ async def test_a_peer_that_is_dead_is_dropped() -> None:
             while await reader.read(65536):
                 pass
         writer.close()
+
+
+# Files that may be open
+
+
+class Room:
+    """A tap that may have a thousand files open, on a clock that goes when it is told to."""
+
+    def __init__(self) -> None:
+        self.reports: list[Report] = []
+        self.clock = CapturedClock(Hello(0.0, VERSION, "test", datetime.now(UTC), "wav", None, 1, 1, 1))
+        self.tap = Tap(self.reports.append, linger=10.0, limits=Limits(files=1000), clock=self.clock)
+        self.tap.start([Wide()], telling=False)
+
+    def bot(self, session: str, tracks: int) -> Link:
+        """A bot that brings so many participants."""
+        link = self.tap.connect(Deaf(UNASKED))
+        link.take([attendee(ramp(0.01), 1.0, f"p{n}", bot=session) for n in range(tracks)])
+        return link
+
+    def held(self, session: str) -> int:
+        """Tracks of a session that are recorded."""
+        live = self.tap.sessions.get(("attendee", session))
+        return len(live.session.tracks) if live is not None else 0
+
+
+class Wide(Narrow):
+    """A lane that takes everything."""
+
+    ready = True
+
+
+async def test_a_connection_cannot_take_the_last_file() -> None:
+    """It gets a quarter of all; what it is refused is counted and told once; however often it dials, a bot has room."""
+    room = Room()
+    hog = room.bot("hog", 600)
+    assert room.held("hog") == 250 - SESSION_FILES
+    assert room.tap.sessions["attendee", "hog"].session.refused == 600 - room.held("hog")
+    assert room.reports == [Odd(NO_FILE_LEFT)]
+    for n in range(9):
+        room.bot(f"hog {n}", 600).leave(lost=True)
+    room.bot("good", 5)
+    assert room.held("good") == 5
+    hog.take([attendee(ramp(0.01), 1.0, bot="one more")])
+    assert room.held("one more") == 0
+    assert room.tap.lossy
+    await room.tap.close("the test is over")
+
+
+async def test_files_of_a_session_that_is_over_are_free_again() -> None:
+    """The next connection may have as many as the first one."""
+    room = Room()
+    for n in range(20):
+        room.clock.go_to(20.0 * n)
+        room.bot(f"bot {n}", 250 - SESSION_FILES).leave(lost=True)
+        assert room.held(f"bot {n}") == 250 - SESSION_FILES
+    assert not room.reports
+    await room.tap.close("the test is over")

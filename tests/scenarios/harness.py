@@ -135,6 +135,8 @@ class Listener(Running):
 
     url = ""
     port = 0
+    control = Path()
+    """Where its control socket is."""
 
     def told(self, kind: str, **where: object) -> list[dict[str, Any]]:
         """The events of a kind that it told so far."""
@@ -243,6 +245,7 @@ class Place:
         self.started.append(listener)
         ready = await listener.event("listening")
         listener.url, listener.port = ready["url"], ready["port"]
+        listener.control = Path(self.environment["AUDIOTAP_RUNTIME_DIR"]) / "audiotap"
         return listener
 
     async def _process(

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import socket
+import ssl
 import struct
 import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -15,6 +17,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
+import trustme
 from tests.scenarios.harness import (
     HELLO,
     RATE,
@@ -27,11 +30,19 @@ from tests.scenarios.harness import (
     chunks,
     ramp,
     recall,
+    sounding,
 )
 from tests.scenarios.test_workers import id_of
-from websockets.asyncio.client import connect
+from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake
 from websockets.frames import Frame, Opcode
+
+from audiotap.audio import Chunk
+from audiotap.dialects.attendee import Attendee
+from audiotap.dialects.base import Side
+from audiotap.events import Speak
+from audiotap.net.control.remote import Target, attached
+from audiotap.net.tap import NO_FILE_LEFT
 
 MIB = 2**20
 REQUEST = (
@@ -40,6 +51,8 @@ REQUEST = (
     b"Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n\r\n"
 )
 SECOND = ramp(1)
+SPEECH = ramp(0.5)
+"""What is spoken to the good bot: whole blocks."""
 IDLE = int(os.environ.get("AUDIOTAP_IDLE", "500"))
 """Idle connections of the test that counts their memory."""
 AT_ONCE = 100
@@ -51,36 +64,63 @@ Line = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 @asynccontextmanager
 async def good_bot(listener: Listener) -> AsyncIterator[None]:
-    """A bot that talks all through the block and a little longer, over one connection; every sample is recorded."""
+    """A bot that talks and is spoken to all through the block and a little longer, over one connection.
+
+    Every sample of both is heard and recorded.
+    """
     over = asyncio.Event()
     talking = asyncio.create_task(talk(listener.url, over))
     await listener.event("track.started", session="good")
+    speaking = asyncio.create_task(speak(listener))
     yield
+    await speaking
     over.set()
-    said = await talking
+    said, heard = await talking
     recording = await listener.finished("good")
     assert_same(recording.samples("mixed"), said)
+    assert_same(heard, SPEECH)
+    assert_same(sounding(recording.samples("spoken")), SPEECH)
     assert recording.manifest["connections"] == 1
     assert not recording.manifest["lossy"]
 
 
-async def talk(url: str, over: asyncio.Event) -> Samples:
-    """Say a tenth of a second after the other until it is over, each when the one before has arrived."""
+async def speak(listener: Listener) -> None:
+    """Say something through the good bot."""
+    async with attached(Target(listener.control, listener.port, "good")) as attachment:
+        await attachment.speak(iter([Chunk(SPEECH.tobytes(), RATE)]), lambda _: None)
+
+
+async def talk(url: str, over: asyncio.Event) -> tuple[Samples, Samples]:
+    """Say a tenth of a second after the other until it is over, each when the one before has arrived.
+
+    What was said, and what was heard.
+    """
     count = 0
     async with connect(url, compression=None, ping_interval=None) as bot:
+        hearing = asyncio.create_task(hear(bot))
         while not (count and over.is_set()):
             piece = (np.arange(count * RATE // 10, (count + 1) * RATE // 10) % 29989 + 1).astype(np.int16)
             count += 1
             await bot.send(attendee(piece, count / 10, bot="good"))
             await (await bot.ping())
-    return ramp(count / 10)
+    return ramp(count / 10), await hearing
+
+
+async def hear(bot: ClientConnection) -> Samples:
+    """What is spoken to a bot, to its end."""
+    language = Attendee(Side.THEIRS)
+    events = [event async for wire in bot for event in language.decode(wire)]
+    said = b"".join(event.chunk.pcm for event in events if isinstance(event, Speak))
+    return np.frombuffer(said, dtype=np.int16)
 
 
 @asynccontextmanager
-async def line(listener: Listener, address: str | None = None) -> AsyncIterator[Line]:
-    """A connection byte by byte, from an address of its own."""
+async def line(
+    listener: Listener, address: str | None = None, trust: ssl.SSLContext | None = None
+) -> AsyncIterator[Line]:
+    """A connection byte by byte, from an address of its own, over TLS where something is trusted."""
     local = (address, 0) if address is not None else None
-    reader, writer = await asyncio.open_connection("127.0.0.1", listener.port, local_addr=local)
+    reader, writer = await asyncio.open_connection("127.0.0.1", listener.port, local_addr=local, ssl=trust)
     try:
         yield reader, writer
     finally:
@@ -88,9 +128,11 @@ async def line(listener: Listener, address: str | None = None) -> AsyncIterator[
 
 
 @asynccontextmanager
-async def websocket(listener: Listener, address: str | None = None) -> AsyncIterator[Line]:
+async def websocket(
+    listener: Listener, address: str | None = None, trust: ssl.SSLContext | None = None
+) -> AsyncIterator[Line]:
     """The same past its handshake."""
-    async with line(listener, address) as (reader, writer):
+    async with line(listener, address, trust) as (reader, writer):
         writer.write(REQUEST)
         await reader.readuntil(b"\r\n\r\n")
         yield reader, writer
@@ -158,6 +200,11 @@ ATTACKS = {
     "invalid UTF-8": Attack(frame(b"\xff\xfe\xfd"), 1007, "UTF-8"),
     "invalid UTF-8 in fragments": Attack(frame(b"\xc3", fin=False) + frame(b"\x28", Opcode.CONT), 1007, "UTF-8"),
     "no mask": Attack(Frame(Opcode.TEXT, b"bare").serialize(mask=False), 1002, "rules of websockets"),
+    "pongs that nobody asked for": Attack(frame(b"", Opcode.PONG) * 20_000, 1008, "--max-small"),
+    "messages that say nothing": Attack(frame(b"") * 20_000, 1008, "--max-small"),
+    "fragments that say nothing": Attack(
+        frame(b"x", fin=False) + frame(b"", Opcode.CONT, fin=False) * 300, 1008, "--max-small", ("--max-small", 100)
+    ),
     "a message within a message": Attack(frame(b"a", fin=False) + frame(b"b"), 1002, "rules of websockets"),
     "a ping in fragments": Attack(b"\x09\x80\0\0\0\0", 1002, "rules of websockets"),
 }
@@ -275,6 +322,25 @@ async def test_a_muted_bot_may_be_silent(place: Place) -> None:
         await listener.event("track.started", session="muted")
     assert_same((await listener.finished("muted")).samples("mixed"), SECOND)
     await listener.stop()
+
+
+async def test_many_that_say_nothing_all_day(place: Place) -> None:
+    """Forty connections that come back as often as they are ended: the good bot is heard and spoken to all the same."""
+    listener = await place.listen("--linger", 0.1)
+    async with good_bot(listener):
+        await asyncio.gather(*(flood(listener, kind) for kind in (Opcode.PONG, Opcode.PING, Opcode.TEXT) * 13))
+    ended = await listener.stop()
+    assert len(told(listener, "--max-small")) == 2
+    assert ended.status == 0
+
+
+async def flood(listener: Listener, kind: Opcode) -> None:
+    """Two connections, one after the other, which send frames without content until they are ended."""
+    nothing = frame(b"", kind) * 20_000
+    for _ in range(2):
+        async with websocket(listener) as (reader, writer):
+            writer.write(nothing)
+            await end(reader)
 
 
 async def test_a_client_that_never_reads(place: Place) -> None:
@@ -404,6 +470,25 @@ async def test_tracks_without_end(place: Place) -> None:
     assert ended.status == 6
 
 
+async def test_files_without_end(place: Place) -> None:
+    """A connection that would have more files open than the system allows: others, control and later bots have some."""
+    if shutil.which("prlimit") is None:
+        pytest.skip("prlimit is not installed")
+    listener = await place.listen("--linger", 0.1, within=("prlimit", "--nofile=400"))
+    async with good_bot(listener), websocket(listener) as (_, writer):
+        for n in range(500):
+            writer.write(frame(attendee(SECOND[:160], 1.0, f"p{n % 20}", bot=f"made_up_{n // 20}").encode()))
+        await listener.event("warning", message=NO_FILE_LEFT)
+        await call(listener.url, attendee(SECOND, 1.0, bot="late"), attendee(SECOND, 1.0, "ana", bot="late"))
+        late = await listener.finished("late")
+        assert (await place.run("status", "--json")).json[0]["url"] == listener.url
+    ended = await listener.stop()
+    assert_same(late.samples("mixed"), SECOND)
+    assert_same(late.samples("ana"), SECOND)
+    assert not listener.told("error")
+    assert ended.status == 6
+
+
 async def test_a_disk_that_may_not_be_filled(place: Place) -> None:
     """At --max-disk nothing more is written; what was is whole, it is told and counted, and the status is 6."""
     place.out.mkdir()
@@ -480,15 +565,36 @@ def size_of(path: Path) -> int:
 async def test_idle_connections_cost_little(place: Place) -> None:
     """Thousands of open connections that say nothing: the memory of each is printed, and the good bot feels none."""
     listener = await place.listen("--linger", 0.1)
-    async with good_bot(listener), AsyncExitStack() as crowd:
-        before = memory_of(listener)
-        for _ in range(0, IDLE, AT_ONCE):
-            await asyncio.gather(*(crowd.enter_async_context(websocket(listener)) for _ in range(AT_ONCE)))
-        each = (memory_of(listener) - before) / IDLE
+    async with good_bot(listener):
+        each = await cost(listener)
         assert not listener.warnings()
         print(f"{IDLE} idle connections: {each:.0f} bytes each")
     assert each < 32 * 1024
     assert (await listener.stop()).status == 0
+
+
+async def test_idle_connections_over_tls_cost_little_more(place: Place) -> None:
+    """The same with what OpenSSL keeps of each."""
+    authority, both = trustme.CA(), place.folder / "both.pem"
+    authority.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(str(both))
+    trust = ssl.create_default_context()
+    authority.configure_trust(trust)
+    listener = await place.listen("--tls-cert", both)
+    each = await cost(listener, trust)
+    print(f"{IDLE} idle connections over TLS: {each:.0f} bytes each")
+    assert each < 64 * 1024
+    assert not listener.warnings()
+    assert (await listener.stop()).status == 130
+
+
+async def cost(listener: Listener, trust: ssl.SSLContext | None = None) -> float:
+    """Bytes of memory that each of many idle connections takes."""
+    async with AsyncExitStack() as crowd:
+        before = memory_of(listener)
+        for _ in range(0, IDLE, AT_ONCE):
+            lines = (crowd.enter_async_context(websocket(listener, trust=trust)) for _ in range(AT_ONCE))
+            await asyncio.gather(*lines)
+        return (memory_of(listener) - before) / IDLE
 
 
 def memory_of(listener: Listener) -> int:
@@ -498,10 +604,12 @@ def memory_of(listener: Listener) -> int:
 
 
 async def test_limits_hold_over_workers(place: Place) -> None:
-    """Each process has its share of them, so that all together never take more than was asked for."""
+    """Each process has its share, so that together they never take more than was asked for; what they say is one."""
     listener = await place.listen("--linger", 0.1, "--max-connections", 8, "--workers", 2)
     async with good_bot(listener), AsyncExitStack() as crowd:
-        for _ in range(20):
+        for _ in range(40):
             await crowd.enter_async_context(line(listener))
         assert "--max-connections" in (await listener.event("warning"))["message"]
     assert (await listener.stop()).status == 0
+    first, rest = told(listener, "--max-connections")
+    assert rest.startswith(f"{first}; ")

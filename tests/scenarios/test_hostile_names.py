@@ -7,6 +7,8 @@ import unicodedata
 import pytest
 from tests.scenarios.harness import Ended, Place, Recording, Samples, assert_same, attendee, call, ramp, read
 
+from audiotap.track import MAX_NAME
+
 HOSTILE = [
     "../../../../tmp/escaped",
     "../../etc/passwd",
@@ -68,7 +70,7 @@ async def test_participants(place: Place) -> None:
     assert_same(recording.samples("mixed"), ramp(1))
     entries = recording.manifest["tracks"][1:]
     assert [entry["track"] for entry in entries] == [track(id_) for id_ in HOSTILE]
-    assert [entry["names"] for entry in entries] == [[name] if name else [] for name in HOSTILE]
+    assert [entry["names"] for entry in entries] == [[name[:MAX_NAME]] if name else [] for name in HOSTILE]
     files = {unicodedata.normalize("NFKC", path.name).casefold() for path in folder.glob("*.wav")}
     assert len(files) == 1 + len(HOSTILE)
     for number, entry in enumerate(entries):

@@ -17,6 +17,7 @@ from audiotap import __version__
 from audiotap.audio import Chunk
 from audiotap.events import MIXED, Heard, Occurred
 from audiotap.manifest import Format
+from audiotap.quota import taken
 from audiotap.reports import Failed, Report, SessionFinished, SessionStarted, TrackFinished, TrackStarted
 from audiotap.session import Placed, Session, Timing
 from audiotap.sinks.base import Item
@@ -233,7 +234,9 @@ def test_the_event_log_is_a_line_per_event(tmp_path: Path) -> None:
     call.write(*call.session.log(Occurred("bot_1", "participant_events.join", {"name": "Ana\n"})))
     call.write(call.heard(10.0))
     call.write(*call.session.log(Occurred("bot_1", "transcript.data", {"words": []}, 12.5)))
-    lines = call.end().joinpath("events.jsonl").read_text().splitlines()
+    log = call.end() / "events.jsonl"
+    assert log.stat().st_mode & 0o777 == 0o600
+    lines = log.read_text().splitlines()
     assert [json.loads(line) for line in lines] == [
         {"at": None, "event": "participant_events.join", "data": {"name": "Ana\n"}},
         {"at": 2.5, "event": "transcript.data", "data": {"words": []}},
@@ -354,6 +357,59 @@ def test_a_full_disk_is_told_once_counted_and_survived(tmp_path: Path, monkeypat
     assert (told["lost_samples"], told["lossy"]) == (3 * BLOCK, True)
     assert call.recorder.failed
     assert call.told(SessionFinished)[0].lossy
+
+
+def test_names_fill_no_disk_either(tmp_path: Path) -> None:
+    """At --max-disk the manifest grows no more, whatever participants are called, and tells the end all the same."""
+    most = 400_000
+    call = Call(tmp_path)
+    call.recorder = Recorder(Policy(tmp_path, max_disk=most), call.reports.append)
+    call.write(call.heard(0.0))
+    for n in range(1, 60):
+        call.write(*(call.heard(n / 10, str(track), "\1" * 8000 + str(n)) for track in range(20)))
+        assert taken(tmp_path) <= most
+    folder = call.end()
+    assert taken(tmp_path) <= most
+    told = manifest(folder)
+    assert told["ended"]
+    assert {track["file"] for track in told["tracks"]} == {path.name for path in folder.glob("*.wav")}
+    assert told["lossy"]
+    assert "--max-disk" in call.told(Failed)[0].hint
+
+
+def test_tracks_without_room_for_a_file_fill_no_manifest(tmp_path: Path) -> None:
+    """Participants who come when nothing may be written any more are left out of the last manifest."""
+    most = 100_000
+    call = Call(tmp_path)
+    call.recorder = Recorder(Policy(tmp_path, max_disk=most), call.reports.append)
+    call.write(call.heard(0.0))
+    call.write(*(call.heard(0.1, "\1" * 8000 + str(track)) for track in range(50)))
+    folder = call.end()
+    assert taken(tmp_path) <= most
+    told = manifest(folder)
+    assert {track["file"] for track in told["tracks"]} == {path.name for path in folder.glob("*.wav")}
+    assert 1 <= len(told["tracks"]) < 5
+    assert told["ended"]
+
+
+def test_a_system_that_lets_nobody_open_more_files_is_told_as_that(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is no matter of the disk; the samples that have no file are counted."""
+    call = Call(tmp_path)
+    call.write(call.heard(0.0))
+    late = call.heard(0.0, "7")
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "open", no_descriptor)
+        call.write(late)
+    (failed,) = call.told(Failed)
+    assert "ulimit -n" in failed.hint
+    assert "disk" not in failed.hint
+    assert call.recorder.failed
+
+
+def no_descriptor(*_: object) -> int:
+    raise OSError(errno.EMFILE, "Too many open files")
 
 
 def test_a_disk_that_is_full_from_the_start_leaves_no_litter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -223,6 +223,14 @@ def prepared(
     max_tracks: Annotated[
         int, typer.Option(help="Tracks of one session; no further ones are recorded.", min=1, rich_help_panel=LIMITS)
     ] = 1_000,
+    max_small: Annotated[
+        int,
+        typer.Option(
+            help="Frames of less than 64 bytes that one connection may send per second; audio has more.",
+            min=1,
+            rich_help_panel=LIMITS,
+        ),
+    ] = 200,
     handshake_timeout: Annotated[
         float,
         typer.Option(help="Seconds until a connection must be a websocket.", min=0.1, rich_help_panel=LIMITS),
@@ -374,6 +382,7 @@ def prepared(
             max_sessions,
             max_per_connection,
             max_tracks,
+            max_small,
         ),
         rules,
         public_url or "",

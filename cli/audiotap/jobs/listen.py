@@ -16,6 +16,7 @@ from audiotap.jobs.hangup import is_reloading
 from audiotap.jobs.mode import Output
 from audiotap.jobs.running import Signals, run
 from audiotap.jobs.show import Shown, show
+from audiotap.net.door.limits import Limits
 from audiotap.net.fleet.upload import Uploader, Uploads, uploading
 from audiotap.net.hooks import Hook, Hooks
 from audiotap.net.listener import Config, Listener, listening
@@ -28,6 +29,8 @@ from audiotap.reports import Draining
 Joining = Callable[[Listener, Shown], AbstractAsyncContextManager[None]]
 MOST_FILES = 65536
 """Files that are asked to be open at once."""
+KEPT_FILES = 64
+"""Of them, those that no recording gets: for control, uploads, hooks, a capture, and who is about to be refused."""
 
 
 class Plan(msgspec.Struct, frozen=True):
@@ -54,7 +57,8 @@ def listen(plan: Plan, joining: Joining | None = None) -> Exit:
     if plan.tunnel is not None:
         check_tunnel(plan.tunnel)
     _check_out(plan.config.recording.out)
-    config = _within(_raise_file_limit(), plan.config, plan.workers)
+    limits = within(_raise_file_limit(), plan.config.limits, plan.workers)
+    config = msgspec.structs.replace(plan.config, limits=limits)
     if plan.workers == 1:
         return run(_listen(config, plan, joining or _nobody))
     return run(_listen_together(config, plan))
@@ -163,10 +167,14 @@ def _check_out(out: Path) -> None:
         raise MachineError(f"cannot write in {out}: {error.strerror}", "choose another folder with --out") from error
 
 
-def _within(files: int, config: Config, workers: int) -> Config:
-    """Connections take half of what may be open at most: who records needs the others for files."""
-    most = min(config.limits.connections, files // 2 * workers)
-    return msgspec.structs.replace(config, limits=msgspec.structs.replace(config.limits, connections=most))
+def within(files: int, limits: Limits, workers: int) -> Limits:
+    """Of what a process may have open, connections take half at most, and recordings what is not kept of the other."""
+    half = files // 2
+    return msgspec.structs.replace(
+        limits,
+        connections=min(limits.connections, half * workers),
+        files=half - min(KEPT_FILES, half // 2),
+    )
 
 
 def _raise_file_limit() -> int:

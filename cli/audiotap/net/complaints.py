@@ -52,6 +52,11 @@ class Complaints:
             have = f"this session has {most} tracks (--max-tracks)"
             self._tell(Odd(f"{have}; further ones are not recorded", live.session.key[1], track))
 
+    def without_files(self, live: Live, chunks: int) -> None:
+        """Chunks are left out of a track that can have no file."""
+        live.session.refused += chunks
+        live.dirty = True
+
     def superseded(self, live: Live, track: str, chunks: int) -> None:
         """Chunks are left out of a connection whose track a newer connection brings."""
         counts = live.session.tracks[track].counts

@@ -140,6 +140,9 @@ class Seat(Protocol):
     def refused(self, kind: str) -> None:
         """Somebody was not let in."""
 
+    def limited(self, what: str) -> None:
+        """Something was not taken, since a limit was reached; a sentence says so."""
+
     async def settle(self) -> None:
         """Nobody new is taken here; returns when that holds for all workers."""
 
@@ -220,7 +223,7 @@ async def listening(
     tell = audience.telling(tell)
     aloud = in_loop(tell)
     handover = seat.handover if seat is not None else None
-    tap = Tap(tell, config.linger, config.threshold, handover, config.limits)
+    tap = _tap(config, tell, seat)
     recorder = Recorder(config.recording, aloud)
     certificate = Certificate(*config.tls) if config.tls is not None else None
     async with AsyncExitStack() as stack:
@@ -270,6 +273,15 @@ def _troubles(certificate: Certificate | None) -> list[Report]:
     """What is the matter with the certificate, if there is one."""
     trouble = certificate.trouble() if certificate is not None else ""
     return [Odd(trouble)] if trouble else []
+
+
+def _tap(config: Config, tell: Tell, seat: Seat | None) -> Tap:
+    """The tap of a listener by itself, or of a worker, whose front tells for all of them what was not taken."""
+    if seat is None:
+        return Tap(tell, config.linger, config.threshold, limits=config.limits)
+    tap = Tap(tell, config.linger, config.threshold, seat.handover, config.limits)
+    tap.count = seat.limited
+    return tap
 
 
 async def _settled(server: Port, seat: Seat | None) -> None:
@@ -366,6 +378,7 @@ async def _capturing(config: Config, path: Path, most: int, tell: Tell) -> Async
             config.limits.sessions,
             config.limits.per_connection,
             config.limits.tracks,
+            config.limits.files,
         )
     )
     try:

@@ -118,8 +118,9 @@ class Link:
 class Live:
     """A session while it is live: its time line, its connections, and its mouth once somebody spoke.
 
-    `bringers` are the connections that bring the tracks. Times are on our own clock: `due` is when what waits for its
-    place is to be looked at, and `over` when it ends because its bot stayed away for `linger` seconds.
+    `bringers` are the connections that bring the tracks, `files` is how many it may have open. Times are on our own
+    clock: `due` is when what waits for its place is to be looked at, and `over` when it ends because its bot stayed
+    away for `linger` seconds.
     """
 
     def __init__(self, session: Session, dialect: type[Dialect], now: float) -> None:
@@ -131,7 +132,7 @@ class Live:
         self.bringers: dict[str, Link] = {}
         self.oddities = Oddities()
         self.mouth: Mouth | None = None
-        self.marks = 0
+        self.marks = self.files = 0
         self.due = self.over = math.inf
         self.linger = 0.0
         self.lingering: Timer | None = None

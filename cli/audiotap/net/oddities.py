@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from audiotap.session import OTHER_KINDS
+
 MAX_KINDS = 100
 """Kinds of unknown messages that are counted apart."""
-OTHER_KINDS = "others"
 
 
 class Oddities:

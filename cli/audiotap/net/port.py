@@ -7,15 +7,17 @@ what bots send all day is taken out before it by the law of `frames` (docs/decis
 from __future__ import annotations
 
 import asyncio
+import math
 import selectors
 import socket
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from ipaddress import ip_address, ip_network
+from time import monotonic
 from typing import Protocol
 
 import msgspec
-from websockets.exceptions import PayloadTooBig, ProtocolError
+from websockets.exceptions import InvalidUpgrade, PayloadTooBig, ProtocolError
 from websockets.frames import CloseCode, Frame, Opcode
 from websockets.http11 import Request, Response
 from websockets.protocol import SEND_EOF, State
@@ -30,8 +32,12 @@ from audiotap.net.frames import frame_end, take_texts
 
 TICK = 0.02
 """Seconds between two looks at all sockets: invisible to a recording, a meter and a person."""
+TURN = 0.02
+"""Seconds of reading after which the event loop has its turn, whoever is still to be read: speech may be due."""
 AT_ONCE = 128 * 1024
 """Bytes that are read of one socket before the next one has its turn."""
+SMALL = 64
+"""Bytes of a frame, with its head; one with less says hardly anything, and costs as much as any other."""
 MAX_REQUEST = 32 * 1024
 """Bytes of a request for a connection."""
 MAX_UNSENT = 1024 * 1024
@@ -48,6 +54,7 @@ TOO_MUCH_PENDING = (
     "a connection was ended: unfinished messages are more than --max-pending, and it has the most of them"
 )
 NEVER_READS = "a connection was ended: it asks for answers and does not read them"
+TOO_MANY_SMALL = f"a connection was ended: it sends more frames of less than {SMALL} bytes than --max-small allows"
 TOO_SLOW = "a connection was ended: its handshake took longer than --handshake-timeout"
 IDLE = "a connection was ended: it said nothing for --idle-timeout"
 TOO_MANY = "a connection was refused: there are as many as --max-connections, or as files may be open, allows"
@@ -112,7 +119,8 @@ class Peer:
         self._needed = 0
         self._part: Opcode | None = None
         self._parts = bytearray()
-        self._weight = 0
+        self._weight = self._small = 0
+        self._small_since = -math.inf
         self._said: list[str | bytes] = []
         self._unsent = bytearray()
         self._ends = False
@@ -303,6 +311,8 @@ class Peer:
                     break
                 if end < 0 or self._protocol.state is not State.OPEN:
                     end = size
+                elif end - at < SMALL and self._is_too_small(1):
+                    continue
                 self._take_odd(data[at:end])
                 at = end
         return at
@@ -310,21 +320,43 @@ class Peer:
     def _take_texts(self, data: memoryview, at: int) -> int:
         """Take the texts that come first, by the law of `frames`."""
         texts: list[bytes] = []
-        at = take_texts(data, at, self._longest, texts)
+        begin, at = at, take_texts(data, at, self._longest, texts)
+        small = len(texts) - (at - begin) // SMALL
+        if small > 0:
+            if self._is_too_small(small):
+                return at
+        elif self._small:
+            self._small = max(0, self._small + small)
         try:
             self._said.extend(map(bytes.decode, texts))
         except UnicodeDecodeError as error:
-            self._fail(error)
+            self._fail_text(error)
         return at
 
-    def _fail(self, error: UnicodeDecodeError) -> None:
+    def _is_too_small(self, more: int) -> bool:
+        """Count small frames, for which large ones make up; who sends too many within a second has to go."""
+        now = monotonic()
+        if now - self._small_since >= 1.0:
+            self._small, self._small_since = 0, now
+        self._small += more
+        if self._small <= self._port.limits.small:
+            return False
+        self._fail(TOO_MANY_SMALL, CloseCode.POLICY_VIOLATION, "too many frames that say nothing")
+        return True
+
+    def _fail_text(self, error: UnicodeDecodeError) -> None:
         """End the connection of who sends text that is none."""
-        self._port.host.refuse(NO_TEXT)
-        self._protocol.fail(CloseCode.INVALID_DATA, f"{error.reason} at position {error.start}")
+        self._fail(NO_TEXT, CloseCode.INVALID_DATA, f"{error.reason} at position {error.start}")
+
+    def _fail(self, what: str, code: CloseCode, reason: str) -> None:
+        self._port.host.refuse(what)
+        self._protocol.fail(code, reason)
         self._pass_on()
 
     def _take_request(self, data: memoryview) -> int:
-        """Answer a request when all of it is there."""
+        """Answer a request when all of it is there; what follows one that was refused is nobody's."""
+        if self._protocol.eof_sent:
+            return len(data)
         request = bytes(data)
         if request.startswith(TLS_HELLO):
             self._port.door.refused(Refusal.TLS)
@@ -334,9 +366,12 @@ class Peer:
         if end < 4:
             self._needed = len(data) + 1
             if len(data) > MAX_REQUEST:
+                self._port.door.refused(Refusal.REQUEST)
                 self.abort()
             return 0
         self._take_odd(data[:end])
+        if (wrong := self._protocol.handshake_exc) is not None:
+            self._port.door.refused(Refusal.UPGRADE if isinstance(wrong, InvalidUpgrade) else Refusal.REQUEST)
         return end
 
     def _take_odd(self, data: memoryview) -> None:
@@ -372,7 +407,7 @@ class Peer:
             try:
                 self._said.append(data.decode())
             except UnicodeDecodeError as error:
-                self._fail(error)
+                self._fail_text(error)
 
     def _pass_on(self) -> None:
         """Send what the library wants to be sent, and see whether it wants the end."""
@@ -421,7 +456,8 @@ class Port:
         self._buffer = memoryview(bytearray(AT_ONCE))
         self._ticking: asyncio.Handle | None = None
         self._rounds: asyncio.Handle | None = None
-        self._held = self._closed = False
+        self._held = self._closed = self._busy = False
+        self._looking: Iterator[tuple[selectors.SelectorKey, int]] | None = None
         self._empty = asyncio.Event()
         self._empty.set()
 
@@ -438,7 +474,8 @@ class Port:
             self._loop.remove_reader(sock)
             sock.close()
         self.sockets = []
-        self._look()
+        self._looking = None
+        self._look(math.inf)
 
     @property
     def connections(self) -> int:
@@ -563,31 +600,37 @@ class Port:
             self._tick()
 
     def _tick(self) -> None:
-        busy = self._look()
+        whole = self._look(TURN)
         if not self._peers:
             self._ticking = None
-        elif busy and self.host.calm():
+        elif not whole or (self._busy and self.host.calm()):
             self._ticking = self._loop.call_soon(self._tick)
         else:
             self._ticking = self._loop.call_later(self._tick_seconds, self._tick)
 
-    def _look(self) -> bool:
-        """Read and write all sockets once; whether one of them has more."""
-        busy = False
-        for key, events in self._selector.select(0):
+    def _look(self, seconds: float) -> bool:
+        """Read and write sockets for so long, from where the last look ended; whether all had their turn by now."""
+        until = monotonic() + seconds
+        if self._looking is None:
+            self._looking = iter(self._selector.select(0))
+            self._busy = False
+        for key, events in self._looking:
             peer: Peer = key.data
             try:
                 if events & selectors.EVENT_WRITE:
                     peer.write()
                 if events & selectors.EVENT_READ:
                     if self.host.ready():
-                        busy |= peer.read(self._buffer)
+                        self._busy |= peer.read(self._buffer)
                     else:
                         self._held = True
             except Exception as error:  # noqa: BLE001 - one peer's failure must not end the others
                 self._loop.call_exception_handler({"message": "a connection failed", "exception": error})
                 peer.abort()
-        return busy
+            if monotonic() >= until:
+                return False
+        self._looking = None
+        return True
 
     def _round(self) -> None:
         """Ping who said nothing, and drop who did not even answer; who is held back cannot be heard."""
@@ -609,9 +652,14 @@ class Port:
 
 
 def _network(sock: socket.socket) -> str:
-    """Whose connection it is: an address, or the 64 bits of an IPv6 address that one customer has."""
+    """Whose connection it is; nobody's if it is over already."""
     try:
-        address = ip_address(sock.getpeername()[0].partition("%")[0])
+        return customer_of(sock.getpeername()[0])
     except OSError:
         return ""
+
+
+def customer_of(text: str) -> str:
+    """An address, or the 64 bits of an IPv6 address that one customer has."""
+    address = ip_address(text.partition("%")[0])
     return str(ip_network((address, 64), strict=False) if address.version == 6 else address)

@@ -37,7 +37,12 @@ async def rerecord(capture: Capture, out: Path, tell: Tell) -> bool:
     """
     hello = capture.hello
     clock = CapturedClock(hello)
-    limits = Limits(sessions=hello.max_sessions, per_connection=hello.max_per_connection, tracks=hello.max_tracks)
+    limits = Limits(
+        sessions=hello.max_sessions,
+        per_connection=hello.max_per_connection,
+        tracks=hello.max_tracks,
+        files=hello.max_files,
+    )
     tap = Tap(tell, hello.linger, limits=limits, clock=clock)
     tap.wall = clock.wall
     recorder = Recorder(Policy(out, hello.format), tell)

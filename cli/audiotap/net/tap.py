@@ -57,6 +57,13 @@ DEFAULT_SPEAKING_RATE = 16000
 DRAINED = "its connection ended while the listener drained"
 TOO_MANY_SESSIONS = "a session is not recorded: there are as many as --max-sessions allows"
 TOO_MANY_OF_ONE = "a session is not recorded: its connection has as many as --max-per-connection allows"
+NO_FILE_LEFT = (
+    "a session or a track is not recorded: its connection has its share of the files that may be open (ulimit -n)"
+)
+SESSION_FILES = 4
+"""Of a session: its folder, its manifest while it is written, its event log, and what is spoken."""
+SHARE = 3
+"""A connection has at most this part of the open files that are left for others, so that it cannot take the last."""
 
 Tell = Callable[[Report], None]
 
@@ -83,7 +90,8 @@ class Tap:
     time, however late the loop comes to it, so the same moments make the same recording.
 
     `elsewhere` knows the line of a session that another node had before. `attend` is told when a bot has connected to
-    its session, or has no connection any more. `closing` is set when sessions end because this listener does.
+    its session, or has no connection any more; `count` is told of what was not taken. `closing` is set when sessions
+    end because this listener does.
     """
 
     def __init__(
@@ -99,6 +107,7 @@ class Tap:
         self.refused: dict[str, int] = {}
         self.limits = limits or Limits()
         self._refusals = Tally(tell, complaint)
+        self.count: Callable[[str], None] = self._refusals.count
         self._complaints = Complaints(tell)
         self.lossy = False
         self.recorded = False
@@ -117,7 +126,7 @@ class Tap:
         self._lanes: Sequence[Lane] = ()
         self._clock: Clock = clock or asyncio.get_running_loop()
         self._ending: set[asyncio.Task[None]] = set()
-        self._connections = 0
+        self._connections = self._files = 0
         self._leads = spread_leads()
         self._teller: asyncio.Task[None] | None = None
         self._draining = False
@@ -219,7 +228,7 @@ class Tap:
 
     def refuse(self, what: str) -> None:
         """A connection, or something that it brought, was not taken."""
-        self._refusals.count(what)
+        self.count(what)
 
     def take(self, link: Link, wires: Sequence[str | bytes]) -> None:
         """Messages of one connection. Chunks of one track that follow each other go on together."""
@@ -374,7 +383,19 @@ class Tap:
             return self._refuse(TOO_MANY_OF_ONE)
         if key not in self.sessions and len(self.sessions) >= self.limits.sessions:
             return self._refuse(TOO_MANY_SESSIONS)
+        return key in self.sessions or self._has_files(link, SESSION_FILES)
+
+    def _has_files(self, link: Link, more: int) -> bool:
+        """Whether a connection may have so many more files open."""
+        held = sum(live.files for live in link.sessions)
+        if (held + more) * SHARE > self.limits.files - self._files:
+            return self._refuse(NO_FILE_LEFT)
         return True
+
+    def _hold(self, live: Live, files: int) -> None:
+        """A session may have so many more files open."""
+        live.files += files
+        self._files += files
 
     def _refuse(self, what: str) -> bool:
         """Leave out audio that somebody sent, which makes this a lossy listener. Always false."""
@@ -392,6 +413,7 @@ class Tap:
             live = Live(Session.continued(key, dialect.timing, line, bot, zero, heard_at), dialect, now)
             live.began = zero
         self.sessions[key] = live
+        self._hold(live, SESSION_FILES)
         self._put(live.summary())
         return live
 
@@ -404,6 +426,7 @@ class Tap:
         live.began = began
         live.oddities.malformed, live.oddities.unknown = before.malformed, dict(before.unknown)
         self.sessions[before.session] = live
+        self._hold(live, SESSION_FILES + len(before.tracks))
         self._put(live.summary())
         self._wait_for_bot(live, now, lost=True)
 
@@ -446,6 +469,7 @@ class Tap:
         """Take a session off the line; its bot may come back at once, as a new one."""
         if self.sessions.pop(live.session.key, None) is None:
             return
+        self._hold(live, -live.files)
         self._catch_up(live, now)
         if not self.sessions:
             self._empty.set()
@@ -514,9 +538,14 @@ class Tap:
         if track not in tracks and len(tracks) >= self.limits.tracks:
             self._complaints.too_many_tracks(live, track, chunks, self.limits.tracks)
             return False
+        if track not in tracks and not self._has_files(link, 1):
+            self._complaints.without_files(live, chunks)
+            return False
         if not live.takes(track, link):
             self._complaints.superseded(live, track, chunks)
             return False
+        if track not in tracks:
+            self._hold(live, 1)
         return True
 
     # Towards the bots

@@ -23,7 +23,7 @@ from audiotap.files import append, is_gone, lock_folder, sync_folder, write_atom
 from audiotap.flac import to_flac
 from audiotap.manifest import EVENT_LOG, NAME, UPLOADS, Format, Manifest
 from audiotap.naming import Names, safe_name
-from audiotap.quota import BLOCK, Quota, QuotaError
+from audiotap.quota import BLOCK, Quota, QuotaError, in_blocks
 from audiotap.reports import Failed, Odd, Report, SessionFinished, SessionStarted, TrackFinished, TrackStarted
 from audiotap.session import Logged, Placed, SessionKey, Summary
 from audiotap.sinks.base import Item
@@ -35,6 +35,8 @@ LOOKS = 10
 """Batches after which it is looked whether folder and files are still there."""
 MOST_OLD_NEWS = 6
 """Summaries in which only counts rise, of which the last one makes a new manifest: half a minute."""
+ENTRY = 3 * 1024
+"""Bytes of a track in a manifest, without its id: all numbers, its file, and its newest name at its longest."""
 SYNCERS = 8
 """Files that are synced to the disk at the same time."""
 
@@ -138,7 +140,7 @@ class Recording:
         self._names = Names()
         self._log: int | None = None
         self._lock: int | None = None
-        self._batches = 0
+        self._batches = self._room = self._kept = 0
         self._news: object = None
         self._old_news = 0
         self._complained = False
@@ -146,6 +148,8 @@ class Recording:
     def adopt(self, folder: Path, lock: int, manifest: Manifest) -> None:
         """Go on in a folder that is there, with the files that are in it."""
         self.path, self._lock, self.lost = folder, lock, manifest.lost
+        self._room = in_blocks(len(manifest.document()))
+        self._keep(BLOCK)
         self._tell_start(resumed=True)
         for track, file in manifest.files.items():
             self._stems[track] = self._names.give(Path(file).stem)
@@ -200,6 +204,7 @@ class Recording:
         if self._log is not None:
             os.close(self._log)
         self._try(self._write_manifest)
+        self._keep(0)
 
     def conclude(self) -> None:
         """After the finish: convert what is to be converted, let go of the folder, and report. It may take long."""
@@ -224,7 +229,10 @@ class Recording:
             self._try(self._write_manifest)
 
     def _make_folder(self) -> None:
-        self._quota.take(2 * BLOCK)
+        room = in_blocks(len(self.manifest().document()))
+        self._quota.take(BLOCK + room)
+        self._room = room
+        self._keep(room + BLOCK)
         self.policy.out.mkdir(parents=True, exist_ok=True)
         name = session_folder(self.summary)
         for number in count(1):
@@ -288,7 +296,10 @@ class Recording:
         path = self._folder()
         summary = next(summary for summary in self.summary.tracks if summary.track == track)
         if not again:
-            self._quota.take(BLOCK)
+            entry = ENTRY + len(msgspec.json.encode(track))
+            self._quota.take(BLOCK + entry)
+            self._room += entry
+            self._keep(self._kept + entry)
         file = self._writer(path / f"{self._stems[track]}.{self._ending}", summary.rate, again=again)
         self._open[track] = file
         self._files[track] = file.path.name
@@ -300,16 +311,36 @@ class Recording:
 
     def _append(self, lines: list[bytes]) -> None:
         data = b"".join(lines)
-        self._quota.take(len(data))
+        self._quota.take(len(data) if self._log is not None else BLOCK + len(data))
         if self._log is None:
             self._log = os.open(self._folder() / EVENT_LOG, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         append(self._log, data)
 
     def _write_manifest(self) -> None:
-        write_atomically(self._folder() / NAME, self.manifest().document(), durable=self.policy.durable)
+        document = self.manifest().document()
+        try:
+            self._have_room(len(document))
+        except QuotaError:
+            if self.summary.ended is None:
+                raise
+            document = self.manifest().shortened().document()
+        write_atomically(self._folder() / NAME, document, durable=self.policy.durable)
+        self._keep(max(0, self._room - in_blocks(len(document))) + BLOCK if self.summary.ended is None else 0)
         if self.policy.upload:
             with suppress(OSError):
                 (self._folder() / UPLOADS).touch(mode=0o600)
+
+    def _have_room(self, size: int) -> None:
+        """Let the manifest be so large. QuotaError where there is no room for what it has grown by."""
+        if size > self._room:
+            self._quota.take(in_blocks(size) - self._room)
+            self._room = in_blocks(size)
+
+    def _keep(self, size: int) -> None:
+        """Have so many bytes of the disk kept for what the manifest may still grow by, and for its last words."""
+        if size != self._kept:
+            self._quota.kept += size - self._kept
+            self._kept = size
 
     def manifest(self) -> Manifest:
         """The manifest as it stands."""
@@ -346,13 +377,10 @@ class Recording:
             return
         self._complained = True
         where = error.filename or self.path or self.policy.out
-        way_out = (
-            "remove recordings, or raise --max-disk" if isinstance(error, QuotaError) else "free or remount the disk"
-        )
         self._tell(
             Failed(
                 f"cannot write {where}: {error.strerror or error}; audio is being lost",
-                f"{way_out}: writing is tried again with every batch, and the hole becomes silence",
+                f"{_way_out(error)}: writing is tried again with every batch, and the hole becomes silence",
                 self.summary.session[1],
             )
         )
@@ -391,6 +419,15 @@ class Recording:
             self.manifest().lossy,
             self.summary.reason,
         )
+
+
+def _way_out(error: OSError) -> str:
+    """What to do about a disk, or a system, that refuses."""
+    if isinstance(error, QuotaError):
+        return "remove recordings, or raise --max-disk"
+    if error.errno in {errno.EMFILE, errno.ENFILE}:
+        return "let more files be open (ulimit -n), or have fewer bots on a listener"
+    return "free or remount the disk"
 
 
 def session_folder(summary: Summary) -> str:

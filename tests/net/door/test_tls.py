@@ -1,4 +1,4 @@
-"""Certificates: which file is at fault, and from when to when one is good."""
+"""TLS: which file is at fault, from when to when a certificate is good, and what a port agrees to."""
 
 from __future__ import annotations
 
@@ -121,3 +121,12 @@ def test_only_the_first_byte_tells_http(files: Files) -> None:
             bot.sendall(piece)
             with pytest.raises(BlockingIOError):
                 taken.recv_into(memoryview(bytearray(RECORD)))
+
+
+def test_nothing_older_than_tls_1_2_is_spoken(files: Files) -> None:
+    """Whatever the system would allow, and nobody may begin anew in the middle of a connection."""
+    ours, theirs = socket.socketpair()
+    with theirs, Certificate(*files).wrap(ours) as sock:
+        assert isinstance(sock, ssl.SSLSocket)
+        assert sock.context.minimum_version == ssl.TLSVersion.TLSv1_2
+        assert sock.context.options & ssl.OP_NO_RENEGOTIATION

@@ -60,6 +60,12 @@ class Refusal(Enum):
     TLS = (0, "", "somebody speaks TLS to a port without it: dial ws://, or add --tls-cert and --tls-key")
     PLAIN = (400, "this port speaks TLS: dial wss://", "somebody speaks without TLS to a port with it: dial wss://")
     HANDSHAKE = (0, "", "no TLS handshake: they do not trust the certificate, or speak no version that we do")
+    REQUEST = (0, "", "no request for a websocket, or one that is broken or too long")
+    UPGRADE = (
+        426,
+        "",
+        "a request for a page: a browser's, or a proxy in front has to pass the headers Upgrade and Connection on",
+    )
 
     def __init__(self, status: int, answer: str, reason: str) -> None:
         self.status = status

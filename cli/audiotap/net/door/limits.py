@@ -6,13 +6,18 @@ import msgspec
 
 from audiotap.net.peer import MAX_MESSAGE
 
+MAX_FILES = 1_000_000
+"""Open files of recordings, where nobody knows what the system allows."""
+
 
 class Limits(msgspec.Struct, frozen=True):
     """What a listener takes at most; docs/limits.md tells why it is so much. Sizes in bytes, times in seconds.
 
     `pending` is for messages of which a part is there, of all connections together. `handshake` may pass until a
     connection is a websocket, `ping` in silence until it is pinged, and again until it is taken for dead, and `idle`
-    without a message (0: for ever). `per_connection` counts sessions, `tracks` those of one session.
+    without a message (0: for ever). `per_connection` counts sessions, `tracks` those of one session, and
+    `small` the frames that say next to nothing, per second and connection. `files` is how many recordings may have open
+    in one process; the system decides it, and no option.
     """
 
     message: int = MAX_MESSAGE
@@ -25,6 +30,8 @@ class Limits(msgspec.Struct, frozen=True):
     sessions: int = 5_000
     per_connection: int = 100
     tracks: int = 1_000
+    small: int = 200
+    files: int = MAX_FILES
 
     def shared(self, workers: int) -> Limits:
         """The share of one of so many processes, rounded up."""

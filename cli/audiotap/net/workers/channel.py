@@ -74,6 +74,12 @@ class Refused(msgspec.Struct, frozen=True, tag="worker.refused", tag_field="even
     kind: str
 
 
+class Limited(msgspec.Struct, frozen=True, tag="worker.limited", tag_field="event"):
+    """Something was not taken, since a limit was reached; the sentence for it."""
+
+    what: str
+
+
 class Broken(msgspec.Struct, frozen=True, tag="worker.broken", tag_field="event"):
     """The worker cannot work; an AudiotapError says why."""
 
@@ -90,7 +96,7 @@ class Ended(msgspec.Struct, frozen=True, tag="worker.ended", tag_field="event"):
 
 
 Order = Setup | Count | Drain | Settle | Finish
-Word = Report | Figures | Drained | Settled | Refused | Levels | Broken | Ended
+Word = Report | Figures | Drained | Settled | Refused | Limited | Levels | Broken | Ended
 
 
 def _path_out(value: Any) -> Any:

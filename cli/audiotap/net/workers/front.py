@@ -22,7 +22,7 @@ from audiotap.events import Status
 from audiotap.net.control.sockets import control_path, control_server
 from audiotap.net.disk import SPACE, watch_space
 from audiotap.net.door.admission import Admission
-from audiotap.net.door.tally import Tally, not_let_in
+from audiotap.net.door.tally import Tally, complaint, not_let_in
 from audiotap.net.fleet.metrics.figures import Figures
 from audiotap.net.listener import Config, observed
 from audiotap.net.ownership import Share
@@ -38,6 +38,7 @@ from audiotap.net.workers.channel import (
     Drained,
     Ended,
     Finish,
+    Limited,
     Order,
     Refused,
     Settle,
@@ -79,6 +80,7 @@ class Front:
         self.lossy = False
         self.recorded = False
         self.refusals = Tally(self.report, not_let_in)
+        self.limited = Tally(self.report, complaint)
         self._tell = tell
         self._board = board
         self._relay = relay
@@ -138,6 +140,7 @@ class Front:
         await asyncio.gather(*self._keeping)
         self._relay.over.set()
         self.refusals.close()
+        self.limited.close()
         self._trouble.cancel()
         await asyncio.gather(self._trouble, return_exceptions=True)
 
@@ -189,6 +192,8 @@ class Front:
                     self._board.put(worker.number, sessions)
             case Refused(kind):
                 self.refusals.count(kind)
+            case Limited(what):
+                self.limited.count(what)
             case Ended(lossy, recorded):
                 self.lossy |= lossy
                 self.recorded |= recorded

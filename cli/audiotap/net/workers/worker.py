@@ -20,6 +20,7 @@ from audiotap.net.workers.channel import (
     Drained,
     Ended,
     Finish,
+    Limited,
     Refused,
     Settle,
     Settled,
@@ -102,6 +103,9 @@ class _Place:
 
     def refused(self, kind: str) -> None:
         self._channel.say(Refused(kind))
+
+    def limited(self, what: str) -> None:
+        self._channel.say(Limited(what))
 
     async def settle(self) -> None:
         await self.handover.close()
