@@ -83,6 +83,10 @@ class Turns:
         self.turns.append(Turn(len(self.turns) + 1, source, said_from))
         return self.turns[-1]
 
+    def leave_out(self, source: str, reason: str) -> None:
+        """A turn that is never begun: nobody is there to whom it could be said."""
+        self.turns.append(Turn(len(self.turns) + 1, source, reason=reason))
+
     def said(self, until: float) -> None:
         """The user's speech ended at this time. What came of an answer before that was not an answer to all of it."""
         turn = self.current
@@ -121,8 +125,11 @@ class Turns:
     def lost(self, now: float, reason: str) -> None:
         """The agent is gone: of an answer that it was giving nothing more comes."""
         turn = self.current
-        if turn is not None and turn.first_byte is not None and turn.ended is None:
-            turn.ended, turn.status, turn.reason = now, INCOMPLETE, reason
+        if turn is None or turn.ended is not None:
+            return
+        turn.reason = reason
+        if turn.first_byte is not None:
+            turn.ended, turn.status = now, INCOMPLETE
 
     def played(self, plays_at: float, pcm: bytes, rate: int) -> None:
         """Agent's audio is heard from `plays_at` on."""

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from tests.scenarios import talk
 from tests.scenarios.harness import Place, assert_same, ramp, read, tone, write
-from tests.scenarios.talk import KEY, SPEECH, Talk, Wiretap, private, question, rate, talked, trimmed, user
+from tests.scenarios.talk import KEY, PROMPT, SPEECH, Talk, Wiretap, private, question, rate, talked, trimmed, user
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 
@@ -193,3 +193,19 @@ async def test_a_kill(place: Place) -> None:
     assert checked.status == 0
     assert json.loads((place.folder / folder / "manifest.json").read_text())["reason"] == "the recorder was killed"
     assert np.any(read(place.folder / folder / "user.wav"))
+
+
+@pytest.mark.parametrize("vendor", ["openai", "deepgram", "amigo"])
+async def test_an_agent_that_ends_the_conversation_with_its_answer(place: Place, vendor: str) -> None:
+    """Its answer is heard to the end though it left long before; what was never asked is missing, and told why."""
+    voice = write(place.folder / "voice.wav", ramp(1, rate(vendor)), rate(vendor))
+    agent = await place.agent(vendor, "--file", voice, *PROMPT, "--fault", "conclude@turn:1")
+    files = [question(place, vendor, f"{n}.wav") for n in range(2)]
+    told = await talked(place, vendor, agent.url, *files, "--text", "And then?")
+    assert_same(trimmed(told.samples("agent")), ramp(1, rate(vendor)))
+    assert [turn["source"] for turn in told.turns] == ["0.wav", "1.wav", "text: And then?"]
+    assert [turn["status"] for turn in told.turns] == ["completed", "missing", "missing"]
+    assert all(turn["reason"] for turn in told.turns[1:])
+    assert len(told.told.told("turn")) == 3
+    assert told.finished["missing"] == 2
+    assert told.ended.status == 1

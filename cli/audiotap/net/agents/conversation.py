@@ -85,6 +85,15 @@ class Text(msgspec.Struct, frozen=True):
     event: bool = False
     start: bool = True
 
+    @property
+    def label(self) -> str:
+        return f"text: {self.text[:40]}"
+
+    @property
+    def asks(self) -> bool:
+        """Whether it is a turn, and not only a word from outside."""
+        return self.start or not self.event
+
 
 Source = Audio | Encoded | Text
 
@@ -169,8 +178,10 @@ class Conversation:
             for number, source in enumerate(sources):
                 await first_of(self._agent.ready.wait(), self._agent.over.wait())
                 if self._agent.over.is_set() or self.concluded:
-                    return
+                    self._leave_out(sources[number:])
+                    break
                 await self._take_turn(microphone, source, last=number == len(sources) - 1, vad=vad)
+            await self._heard_out()
         finally:
             await microphone.close()
 
@@ -184,6 +195,13 @@ class Conversation:
             await self._mouth.close()
 
     # The user's side
+
+    def _leave_out(self, sources: Sequence[Source]) -> None:
+        """Turns for which there is no agent any more are missing, and it is told why."""
+        ending = self._agent.ending
+        for source in sources:
+            if not isinstance(source, Text) or source.asks:
+                self.turns.leave_out(source.label, ending.message if ending is not None else "the agent ended it")
 
     async def _take_turn(self, microphone: Microphone, source: Source, *, last: bool, vad: bool) -> None:
         match source:
@@ -201,12 +219,12 @@ class Conversation:
                 self.turns.said(self._tape.seconds)
             case Text():
                 event = Write(source.text, source.event, source.start)
-                if source.start or not source.event:
-                    self.turns.begin(f"text: {source.text[:40]}")
+                if source.asks:
+                    self.turns.begin(source.label)
                     self.turns.said(self._tape.seconds)
                 self.say(event)
                 self._tell_said(self.dialogue.wrote(event, self._tape.seconds))
-                if source.event and not source.start:
+                if not source.asks:
                     return
         if self._manner.interrupt is not None and not last:
             await self._answered(self._manner.timeout, heard=self._manner.interrupt)
@@ -363,6 +381,18 @@ class Conversation:
             self._changed.clear()
             if not await wait_for(self._changed, max(0.0, until - self._loop.time())) and until <= self._loop.time():
                 return
+
+    async def _heard_out(self) -> None:
+        """All that an agent said is heard to its end, though it is gone already."""
+        ending = self._agent.ending
+        if ending is None:
+            return
+        self.turns.lost(self._tape.seconds, ending.message)
+        if self._voice is not None:
+            self._voice.done()
+        while self._voice is not None and self._voice.speaking:
+            self._changed.clear()
+            await self._changed.wait()
 
     def _until(self, turn: Turn, patience: float, heard: float | None) -> float:
         """When to wait no longer, if nothing changes before."""

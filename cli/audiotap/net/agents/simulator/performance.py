@@ -21,6 +21,7 @@ from audiotap.agent_events import (
     INTERRUPTED,
     AgentEvent,
     Cancel,
+    Concluded,
     Listen,
     ListenFile,
     Speech,
@@ -47,6 +48,7 @@ from audiotap.net.tasks import first_of
 
 TICK = 0.1
 """Seconds between two looks at the clock."""
+NORMAL = 1000
 ABNORMAL = 1006
 """Stands for an end without a close frame. RFC 6455, 7.4.1."""
 INTERNAL_ERROR = 1011
@@ -100,6 +102,7 @@ class Performance:
         self._replies: asyncio.TaskGroup = asyncio.TaskGroup()
         self._saying = asyncio.Lock()
         self._silent = False
+        self._concluding = False
         self._hung_up = False
 
     async def run(self) -> None:
@@ -233,6 +236,7 @@ class Performance:
         if reply.completed:
             turn = reply.answer.turn
             self._tell(reports.Turn(self._number, turn, round(self._answers, 3), round(reply.sent, 3)))
+            await self._conclude()
 
     async def _begun(self) -> None:
         if self._reply is not None and self._reply.answer.turn:
@@ -303,16 +307,23 @@ class Performance:
                 case "fatal":
                     await self._say(Fault(mishap.code, mishap.message))
                     await self._hang_up(HangUp(INTERNAL_ERROR, mishap.code))
-                case "close":
-                    await self._hang_up(HangUp(int(mishap.code), mishap.message))
-                case "cut":
-                    await self._hang_up(HangUp(ABNORMAL))
+                case "close" | "cut":
+                    await self._hang_up(HangUp(int(mishap.code or ABNORMAL), mishap.message))
+                case "conclude":
+                    self._concluding = True
+                    await self._conclude()
                 case "silent":
                     self._silent = True
                 case "malformed":
                     await self._send(BROKEN_JSON)
                 case "binary":
                     await self._send(STRAY_BYTES)
+
+    async def _conclude(self) -> None:
+        """The conversation is over for good, if that was asked for; nothing is left to be said."""
+        if self._concluding and (self._reply is None or self._reply.completed):
+            await self._say(Concluded())
+            await self._hang_up(HangUp(NORMAL))
 
     def _pace(self) -> Pace:
         part, actor = self._part, self._actor
