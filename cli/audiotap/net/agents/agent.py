@@ -196,6 +196,7 @@ class Agent:
                 return
             self._tell(Odd(f"{self.name}: {printable(ending.message)}; dialling again in {BACK_OFF[tries]:g} s"))
             if lost:
+                self._dialogue.renew()
                 self._hears.lost(ending)
             await asyncio.sleep(BACK_OFF[tries])
             tries += 1

@@ -300,6 +300,7 @@ class Conversation:
     def lost(self, ending: Ending) -> None:
         """The connection is lost; what was not said until now will not be."""
         self._gate.renew()
+        self.dialogue.renew()
         if self._voice is not None:
             self._voice.renew()
         self.turns.lost(self._tape.seconds, ending.message)
