@@ -31,6 +31,12 @@ HERE = (*LOCAL, "--model", "m")
         pytest.param(("openai", "FILE", "--settings", "NOISE", *HERE), "object", id="settings that are none"),
         pytest.param(("openai", "FILE", "--resume", "id", *HERE), "Amigo", id="nothing to resume"),
         pytest.param(("deepgram", "FILE", "--event", "rain", *LOCAL), "Amigo", id="no events"),
+        pytest.param(
+            ("deepgram", "FILE", "--text", "x", "--interrupt", 1, *LOCAL), "--interrupt", id="no stop of an answer"
+        ),
+        pytest.param(
+            ("openai", "FILE", "--answer", "text", "--interrupt", 1, *HERE), "--interrupt", id="nothing to interrupt"
+        ),
         pytest.param(("openai", "-", "FILE", *HERE), "behind", id="a pipe before a file"),
         pytest.param(("openai", "FILE", "--raw", 16000, *HERE), "--raw", id="bare samples in a file"),
     ],

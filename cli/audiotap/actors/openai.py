@@ -71,6 +71,7 @@ class OpenAIActor:
     options: ClassVar[Mapping[str, str]] = {BETA: BETA}
     renews: ClassVar[bool] = True
     tools: bool = True
+    fillers: bool = False
 
     def __init__(self, script: Script) -> None:
         self.script = script

@@ -141,9 +141,9 @@ async def _recorded(
     tell(told)
     if ending.status is not Exit.OK:
         raise as_error(agent.name, ending)
-    if recorder.failed or (done and done[0].lossy):
-        return Exit.LOSSY
-    return Exit.FAILED if missing and not signals.asked.is_set() else Exit.OK
+    if any(not turn.answered or turn.broken for turn in turns) and not signals.asked.is_set():
+        return Exit.FAILED
+    return Exit.LOSSY if recorder.failed or (done and done[0].lossy) else Exit.OK
 
 
 def _ending(agent: Agent, conversation: Conversation, signals: Signals) -> Ending:

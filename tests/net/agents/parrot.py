@@ -75,6 +75,7 @@ class Parrot:
     delta: ClassVar[float] = 0.1
     options: ClassVar[Mapping[str, str]] = {}
     renews: ClassVar[bool] = True
+    fillers: bool = False
     tools = True
     rate = output_rate = RATE
 

@@ -10,7 +10,9 @@ from contextlib import suppress
 import msgspec
 
 from audiotap.agent_events import (
+    INTERRUPTED,
     AgentEvent,
+    Cancel,
     Concluded,
     Listen,
     ListenFile,
@@ -30,7 +32,7 @@ from audiotap.agent_events import (
 from audiotap.audio import SAMPLE_BYTES, Chunk
 from audiotap.dialects.agents.base import Ending
 from audiotap.dialogue import Dialogue, Said
-from audiotap.endpointing import Boundary
+from audiotap.endpointing import THRESHOLD, Boundary
 from audiotap.events import Fault
 from audiotap.net.agents.agent import Agent, Hears, without_tool
 from audiotap.net.agents.gate import Cut, Gate
@@ -42,7 +44,7 @@ from audiotap.net.tasks import first_of, wait_for
 from audiotap.pacing import Block
 from audiotap.reports import AgentInterrupted, Odd, Report, SaidAloud, TurnMeasured
 from audiotap.text import human_size, printable
-from audiotap.turns import Turn, Turns
+from audiotap.turns import FAILED, INCOMPLETE, Turn, Turns
 
 USER = "user"
 AGENT = "agent"
@@ -58,6 +60,8 @@ OF_AN_ANSWER = (SpeechStarted, SpeechStopped, Replying, Speech, SpeechFile, Tran
 """What shows that an answer is on its way, or goes on."""
 MOST_ENCODED = 256 * 2**20
 """Bytes that are kept of a voice that comes encoded: hours of it."""
+INAUDIBLE = "nothing in {} is louder than " + f"{THRESHOLD:g} dBFS: the figures cannot be taken"
+"""Told of a turn in which no speech was found."""
 NEW_TURN = 0.5
 """Seconds of silence in a live microphone after which speech is another turn."""
 
@@ -204,11 +208,11 @@ class Conversation:
                 self.turns.leave_out(source.label, ending.message if ending is not None else "the agent ended it")
 
     async def _take_turn(self, microphone: Microphone, source: Source, *, last: bool, vad: bool) -> None:
+        if self._manner.interrupt is not None and not (vad and isinstance(source, Audio)):
+            self._interrupt()
         match source:
             case Audio():
-                self._live = source.live
-                self.turns.begin(source.label)
-                await first_of(microphone.say(source.chunks), self._agent.over.wait())
+                await self._speak_aloud(microphone, source)
                 if not vad:
                     self.say(UtteranceEnd())
             case Encoded():
@@ -231,6 +235,20 @@ class Conversation:
         else:
             await self._answered(self._manner.timeout)
             self._measure()
+
+    async def _speak_aloud(self, microphone: Microphone, source: Audio) -> None:
+        self._live = source.live
+        turn = self.turns.begin(source.label)
+        await first_of(microphone.say(source.chunks), self._agent.over.wait())
+        if turn.said_from is None and not self._agent.over.is_set():
+            self._tell(Odd(INAUDIBLE.format(printable(source.label)), self._session))
+
+    def _interrupt(self) -> None:
+        """Begin to speak into an answer where the agent doesn't hear that by itself."""
+        turn = self.turns.current
+        if turn is not None and turn.answered and (turn.ended is None or self._speaking):
+            self.say(Cancel())
+            self.cut()
 
     def say(self, event: UserEvent) -> None:
         """Say something to the agent, and keep what is no audio in the event log."""
@@ -267,22 +285,22 @@ class Conversation:
             self._heard_at = now
         if not isinstance(event, Speech | SpeechFile):
             self._note("agent", event)
-        self._heed(event, now)
-        self.turns.heard(event, self._tape.at(now))
+        self._tell_cut(self._gate.heed(event))
+        if not isinstance(event, Speech) or self._gate.passes(event, now):
+            self._heed(event)
+            self.turns.heard(event, self._tape.at(now))
         said = self.dialogue.take(event, self._tape.at(now))
         if said is not None:
             self._tell_said(said)
         self._changed.set()
 
-    def _heed(self, event: AgentEvent, now: float) -> None:
+    def _heed(self, event: AgentEvent) -> None:
         """Do what the agent's word asks for."""
-        self._tell_cut(self._gate.heed(event))
         if self._voice is not None:
             self._voice.heed(event)
         match event:
             case Speech():
-                if self._gate.passes(event, now):
-                    self._speak(event)
+                self._speak(event)
             case SpeechFile():
                 self._keep(event.data)
             case SpeechStarted():
@@ -296,6 +314,11 @@ class Conversation:
                 where = f" ({printable(event.code)})" if event.code else ""
                 hint = f"; {printable(event.hint)}" if event.hint else ""
                 self._tell(Odd(f"the agent reports: {printable(event.message)}{where}{hint}", self._session))
+            case TurnDone(reason=reason) if reason == INTERRUPTED and self._speaking:
+                self.cut()
+            case TurnDone(status=status) if status in {FAILED, INCOMPLETE}:
+                why = f": {printable(event.reason)}" if event.reason else ""
+                self._tell(Odd(f"the agent calls its answer {status}{why}", self._session))
 
     def lost(self, ending: Ending) -> None:
         """The connection is lost; what was not said until now will not be."""
@@ -369,6 +392,11 @@ class Conversation:
         if cut:
             self._handed.clear()
 
+    @property
+    def _speaking(self) -> bool:
+        """Whether anything that the agent said is left to be heard."""
+        return self._voice is not None and self._voice.speaking
+
     # Waiting
 
     async def _answered(self, patience: float, heard: float | None = None) -> None:
@@ -391,7 +419,7 @@ class Conversation:
         self.turns.lost(self._tape.seconds, ending.message)
         if self._voice is not None:
             self._voice.done()
-        while self._voice is not None and self._voice.speaking:
+        while self._speaking:
             self._changed.clear()
             await self._changed.wait()
 
@@ -399,9 +427,9 @@ class Conversation:
         """When to wait no longer, if nothing changes before."""
         if heard is not None and turn.first_sound is not None:
             return self._loop.time() + turn.first_sound + heard - self._tape.seconds
-        if self._voice is not None and self._voice.speaking:
+        if self._speaking:
             return self._loop.time() + patience
-        if turn.ended is not None:
+        if turn.ended is not None and not self.turns.more:
             return max(self._heard_at, self._loop.time() - self._tape.seconds + turn.ended) + SETTLE
         return self._heard_at + patience
 

@@ -327,7 +327,9 @@ class Performance:
 
     def _pace(self) -> Pace:
         part, actor = self._part, self._actor
-        return Pace(part.think, part.delta or actor.delta, part.faster, part.script.tool, actor.tools, actor.renews)
+        tool = part.script.tool
+        delta = part.delta or actor.delta
+        return Pace(part.think, delta, part.faster, tool, actor.tools, actor.renews, actor.fillers)
 
     @property
     def _item(self) -> str:
