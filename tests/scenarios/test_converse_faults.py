@@ -25,14 +25,15 @@ Hostile = Callable[[ServerConnection], Awaitable[None]]
     [("openai", "close:1001:60 minutes"), ("azure", "cut"), ("deepgram", "cut"), ("deepgram", "close:1011")],
 )
 async def test_a_connection_that_is_lost_in_an_answer(place: Place, vendor: str, fault: str) -> None:
-    """The agent is dialled again, is told what was said before, and answers the next turn."""
+    """The agent is dialled again, is told what was said before, and answers the next turn; one answer is broken off."""
     agent = await talk.agent(place, vendor, "--heard", "heard words", "--fault", f"{fault}@turn:1")
     tap = Wiretap(agent)
     async with tap.listening() as url:
         files = [question(place, vendor, f"{n}.wav") for n in range(2)]
         told = await talked(place, vendor, url, *files)
-    assert told.ended.status == 0
+    assert told.ended.status == 1
     assert [turn["status"] for turn in told.turns] == ["incomplete", "completed"]
+    assert (told.finished["missing"], told.finished["broken"]) == (0, 1)
     assert told.manifest["connections"] == 2
     assert any("dialling again" in warning for warning in told.told.warnings())
     assert "heard words" in str(tap.said)

@@ -127,6 +127,7 @@ async def _recorded(
     files = _write(folder, conversation, tell) if folder is not None else []
     turns = conversation.turns.turns
     missing = sum(not turn.answered for turn in turns)
+    broken = sum(turn.broken for turn in turns)
     path = str(folder) if folder is not None else None
     told = ConversationFinished(
         agent.name,
@@ -135,13 +136,14 @@ async def _recorded(
         tuple(files),
         len(turns),
         missing,
+        broken,
         round(done[0].seconds if done else 0, 3),
         ending.message,
     )
     tell(told)
     if ending.status is not Exit.OK:
         raise as_error(agent.name, ending)
-    if any(not turn.answered or turn.broken for turn in turns) and not signals.asked.is_set():
+    if (missing or broken) and not signals.asked.is_set():
         return Exit.FAILED
     return Exit.LOSSY if recorder.failed or (done and done[0].lossy) else Exit.OK
 
