@@ -204,7 +204,8 @@ def _source(file: str, raw: int | None, settings: AgentSettings) -> Source:
     if path.suffix.lower() == ".mp3" and settings.form == "mp3" and not settings.vad:
         with suppress(OSError):
             data = path.read_bytes()
-            return Encoded(path.name, tuple(data[at : at + MP3_PART] for at in range(0, len(data), MP3_PART)), "mp3")
+            parts = tuple(data[at : at + MP3_PART] for at in range(0, len(data), MP3_PART))
+            return Encoded(path.name, _kept(read_audio(path)), parts, "mp3")
     return Audio(path.name, _kept(read_audio(path)))
 
 

@@ -9,6 +9,7 @@ from contextlib import suppress
 
 import msgspec
 
+from audiotap import mp3
 from audiotap.agent_events import (
     INTERRUPTED,
     AgentEvent,
@@ -74,12 +75,14 @@ class Audio(msgspec.Struct):
     live: bool = False
 
 
-class Encoded(msgspec.Struct, frozen=True):
-    """A turn that is a file, sent as it is, in parts."""
+class Encoded(msgspec.Struct):
+    """A turn that is a file, sent as it is, in parts; it takes as long as the sound that is in it."""
 
     label: str
+    chunks: AsyncIterator[Chunk]
     parts: tuple[bytes, ...]
     form: str
+    live: bool = False
 
 
 class Text(msgspec.Struct, frozen=True):
@@ -162,6 +165,8 @@ class Conversation:
         self._voice: AgentVoice | None = None
         self._mouth: Mouth | None = None
         self._live = False
+        self._as_file = False
+        self._file = bytearray()
         self._measured = 0
         self._encoded = 0
         self._handed: deque[Block] = deque()
@@ -216,11 +221,10 @@ class Conversation:
                 if not vad:
                     self.say(UtteranceEnd())
             case Encoded():
-                self.turns.begin(source.label)
                 for part in source.parts:
                     self.say(ListenFile(part, source.form))
+                await self._speak_aloud(microphone, source)
                 self.say(UtteranceEnd())
-                self.turns.said(self._tape.seconds)
             case Text():
                 event = Write(source.text, source.event, source.start)
                 if source.asks:
@@ -236,8 +240,9 @@ class Conversation:
             await self._answered(self._manner.timeout)
             self._measure()
 
-    async def _speak_aloud(self, microphone: Microphone, source: Audio) -> None:
-        self._live = source.live
+    async def _speak_aloud(self, microphone: Microphone, source: Audio | Encoded) -> None:
+        """Say what is heard of a turn in real time."""
+        self._live, self._as_file = source.live, isinstance(source, Encoded)
         turn = self.turns.begin(source.label)
         await first_of(microphone.say(source.chunks), self._agent.over.wait())
         if turn.said_from is None and not self._agent.over.is_set():
@@ -259,7 +264,8 @@ class Conversation:
     def _said(self, chunk: Chunk, at: float) -> None:
         """The microphone said a block."""
         self._tape.play(USER, chunk, at)
-        self.say(Listen(chunk))
+        if not self._as_file:
+            self.say(Listen(chunk))
 
     def _found(self, boundary: Boundary, at: float) -> None:
         """The user's speech begins or ends."""
@@ -286,7 +292,10 @@ class Conversation:
         if not isinstance(event, Speech | SpeechFile):
             self._note("agent", event)
         self._tell_cut(self._gate.heed(event))
-        if not isinstance(event, Speech) or self._gate.passes(event, now):
+        passes = self._passes(event, now)
+        if isinstance(event, SpeechFile):
+            self._keep(event.data, heard=passes)
+        if passes:
             self._heed(event)
             self.turns.heard(event, self._tape.at(now))
         said = self.dialogue.take(event, self._tape.at(now))
@@ -294,15 +303,25 @@ class Conversation:
             self._tell_said(said)
         self._changed.set()
 
+    def _passes(self, event: AgentEvent, now: float) -> bool:
+        """Whether it counts, and is not what is left of an answer that was interrupted."""
+        match event:
+            case Speech():
+                return self._gate.passes(event, now)
+            case SpeechFile(item=item):
+                return self._gate.passes(Speech(Chunk(b"", mp3.RATE), item), now)
+            case _:
+                return True
+
     def _heed(self, event: AgentEvent) -> None:
         """Do what the agent's word asks for."""
+        if isinstance(event, SpeechDone | TurnDone):
+            self._unpack(event)
         if self._voice is not None:
             self._voice.heed(event)
         match event:
             case Speech():
                 self._speak(event)
-            case SpeechFile():
-                self._keep(event.data)
             case SpeechStarted():
                 self.cut()
             case ToolCall(ours=True):
@@ -332,6 +351,7 @@ class Conversation:
 
     def cut(self) -> None:
         """The user speaks into the answer: silence at once, and the agent is told what was heard of it."""
+        self._file.clear()
         cuts = self._voice.cut() if self._voice is not None else []
         self._gate.shut(cuts, self._loop.time())
         if cuts and self._mouth is not None:
@@ -351,13 +371,21 @@ class Conversation:
         heard, dropped = sums(cuts)
         self._tell(AgentInterrupted(self._session, round(heard, 3), round(dropped, 3), round(self._tape.seconds, 3)))
 
-    def _keep(self, data: bytes) -> None:
+    def _keep(self, data: bytes, *, heard: bool) -> None:
         """Keep what came encoded, up to a limit."""
         before, self._encoded = self._encoded, self._encoded + len(data)
         if self._encoded <= MOST_ENCODED:
             self.encoded.append(data)
+            self._file += data if heard else b""
         elif before <= MOST_ENCODED:
             self._tell(Odd(f"the agent's file is longer than {human_size(MOST_ENCODED)}: cut there", self._session))
+
+    def _unpack(self, end: SpeechDone | TurnDone) -> None:
+        """What comes encoded is heard when all of it is there."""
+        if self._file:
+            chunk = mp3.decode(bytes(self._file))
+            self._file.clear()
+            self._speak(Speech(chunk, end.item if isinstance(end, SpeechDone) else ""))
 
     def _speak(self, speech: Speech) -> None:
         if self._voice is None:
@@ -417,6 +445,7 @@ class Conversation:
         if ending is None:
             return
         self.turns.lost(self._tape.seconds, ending.message)
+        self._unpack(TurnDone())
         if self._voice is not None:
             self._voice.done()
         while self._speaking:
