@@ -26,6 +26,9 @@ HERE = (*LOCAL, "--model", "m")
         pytest.param(("openai", "FILE", "--url", "ftp://x", "--model", "m"), "wss://", id="no websocket"),
         pytest.param(("openai", "FILE", "--url", "ws://x:y", "--model", "m"), "ws://", id="no port"),
         pytest.param(("openai", "FILE", "--rate", 8000, *HERE), "24000", id="no such rate"),
+        pytest.param(
+            ("amigo", "FILE", "--service", "s", "--output-rate", 24, *LOCAL), "--output-rate", id="a rate of nobody"
+        ),
         pytest.param(("openai", "FILE", "--option", "bogus", *HERE), "bogus", id="no such switch"),
         pytest.param(("openai", "FILE", "--settings", "no.json", *HERE), "no.json", id="no settings"),
         pytest.param(("openai", "FILE", "--settings", "NOISE", *HERE), "object", id="settings that are none"),

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from typing import ClassVar
-from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
+from urllib.parse import quote, urlsplit
 
 from audiotap.agent_events import (
     AgentEvent,
@@ -26,7 +26,18 @@ from audiotap.agent_events import (
 from audiotap.dialects.agents.amigo.client import FRAME_RATES, PCM, TYPE_FIELD, ClientReader, ClientWriter
 from audiotap.dialects.agents.amigo.server import RATE, ServerReader
 from audiotap.dialects.agents.amigo.voice import ServerWriter
-from audiotap.dialects.agents.base import Account, Address, AgentSettings, Ending, Memory, Said, Step, Wire
+from audiotap.dialects.agents.base import (
+    Account,
+    Address,
+    AgentSettings,
+    Ending,
+    Memory,
+    Said,
+    Step,
+    Wire,
+    asking,
+    refuse,
+)
 from audiotap.dialects.agents.headers import MP3
 from audiotap.dialects.base import Side
 from audiotap.errors import Exit, UsageError
@@ -125,6 +136,7 @@ class Amigo:
     @classmethod
     def address(cls, account: Account, settings: AgentSettings) -> Address:
         _check(settings)
+        refuse("Amigo", api_version=account.version)
         if not (settings.service or account.url or "service_id" in settings.extra):
             raise UsageError("Amigo's agents are services, and none is named", "name one: --service ID")
         query = _query(settings)
@@ -241,14 +253,12 @@ def _url(account: Account, query: dict[str, str]) -> str:
         raise UsageError(f"the URL is none: {error}", "it begins with wss:// and a host") from error
     scheme = {"http": "ws", "https": "wss"}.get(own.scheme, own.scheme)
     path = own.path if own.path not in {"", "/"} else _path(account)
-    told = dict(parse_qsl(own.query, keep_blank_values=True))
-    for name in query.keys() & told.keys():
-        if told[name] != query[name]:
-            raise UsageError(f"the URL says {name}={told[name]}, and the options say {query[name]}", "say one of them")
     if account.url and (scheme not in {"ws", "wss"} or not own.hostname):
         raise UsageError("the URL is none of a websocket", "it begins with wss:// and a host")
-    whole = urlencode(told | query, quote_via=quote, safe="")
-    return urlunsplit((scheme or "wss", own.netloc or f"{_host(account.region)}.amigo.ai", path, whole, ""))
+    where = own._replace(
+        scheme=scheme or "wss", netloc=own.netloc or f"{_host(account.region)}.amigo.ai", path=path, fragment=""
+    )
+    return asking(where, query).geturl()
 
 
 def _path(account: Account) -> str:
