@@ -36,6 +36,11 @@ class Dialogue:
         self._waiting: Said | None = None
         self._begun = 0
 
+    @property
+    def unwritten(self) -> bool:
+        """Whether there is something that the user said, by its name, and not as text yet."""
+        return any(role == "user" and not said.final for (role, _), said in self._items.items())
+
     def take(self, event: AgentEvent, now: float) -> Said | None:
         """Take what an agent says at `now`; what was said, if that is complete by this."""
         match event:

@@ -115,7 +115,8 @@ async def _recorded(
     early.pass_to(conversation)
     ending = Ending("it failed")
     try:
-        talking = conversation.run(plan.sources, vad=plan.settings.vad)
+        written = bool(plan.settings.transcribe)
+        talking = conversation.run(plan.sources, vad=plan.settings.vad, written=written)
         await shown.during(first_of(talking, signals.asked.wait()))
         ending = _ending(agent, conversation, signals)
         await agent.leave(finish=plan.manner.finish)

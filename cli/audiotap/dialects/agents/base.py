@@ -109,6 +109,8 @@ class AgentDialect(Protocol):
     """Messages that may be sent in a minute; 0 for no limit."""
     idle: ClassVar[float]
     """`KeepAlive` is said when nothing was said for so many seconds; 0 for never."""
+    silent: ClassVar[str]
+    """What to look at where one is connected and says no word."""
     ready: bool
     """Whether the agent may be spoken to: the opening is done."""
     rate: int

@@ -15,8 +15,10 @@ from audiotap.agent_events import (
     AgentEvent,
     Cancel,
     Concluded,
+    Configured,
     Listen,
     ListenFile,
+    Met,
     Replying,
     Speech,
     SpeechDone,
@@ -28,6 +30,7 @@ from audiotap.agent_events import (
     TurnDone,
     UserEvent,
     UtteranceEnd,
+    VadMode,
     Write,
 )
 from audiotap.audio import SAMPLE_BYTES, Chunk
@@ -55,10 +58,14 @@ HEARD_LEAD = 0.1
 """Seconds by which they are handed out before they are heard, so that a late look makes no hole."""
 SETTLE = 0.3
 """Seconds of quiet after an answer's end, in which another one may begin by itself (after a tool call)."""
+WRITING = 3.0
+"""Seconds that an agent has, when all is over, to write down what the user said."""
 LONGEST = 600.0
 """Seconds after which an answer that does not end is waited for no longer."""
 OF_AN_ANSWER = (SpeechStarted, SpeechStopped, Replying, Speech, SpeechFile, Transcript, SpeechDone, TurnDone, ToolCall)
 """What shows that an answer is on its way, or goes on."""
+OF_AN_OPENING = (Met, Configured, VadMode)
+"""What an agent says before anybody has said anything to it."""
 MOST_ENCODED = 256 * 2**20
 """Bytes that are kept of a voice that comes encoded: hours of it."""
 INAUDIBLE = "nothing in {} is louder than " + f"{THRESHOLD:g} dBFS: the figures cannot be taken"
@@ -166,6 +173,7 @@ class Conversation:
         self._mouth: Mouth | None = None
         self._live = False
         self._as_file = False
+        self._unnoticed = False
         self._file = bytearray()
         self._measured = 0
         self._encoded = 0
@@ -174,10 +182,11 @@ class Conversation:
             self.turns.begin("greeting")
             self.turns.said(tape.seconds)
 
-    async def run(self, sources: Sequence[Source], *, vad: bool) -> None:
+    async def run(self, sources: Sequence[Source], *, vad: bool, written: bool = False) -> None:
         """Take every turn; returns when the last one was answered, or the agent is gone.
 
-        With `vad` the agent hears silence, too; otherwise it is told where a turn ends.
+        With `vad` the agent hears silence, too; otherwise it is told where a turn ends. With `written` it writes down
+        what the user says, which may take longer than its answer.
         """
         dialect = self._agent.dialect
         microphone = Microphone(dialect.rate, dialect.block, self._said, self._found, open=vad)
@@ -191,6 +200,8 @@ class Conversation:
                     break
                 await self._take_turn(microphone, source, last=number == len(sources) - 1, vad=vad)
             await self._heard_out()
+            if written:
+                await self._written_down()
         finally:
             await microphone.close()
 
@@ -215,6 +226,7 @@ class Conversation:
     async def _take_turn(self, microphone: Microphone, source: Source, *, last: bool, vad: bool) -> None:
         if self._manner.interrupt is not None and not (vad and isinstance(source, Audio)):
             self._interrupt()
+        self._unnoticed = True
         match source:
             case Audio():
                 await self._speak_aloud(microphone, source)
@@ -238,7 +250,13 @@ class Conversation:
             await self._answered(self._manner.timeout, heard=self._manner.interrupt)
         else:
             await self._answered(self._manner.timeout)
+            self._tell_unnoticed()
             self._measure()
+
+    def _tell_unnoticed(self) -> None:
+        """An agent that said nothing at all in a turn may be gone, though its connection is there."""
+        if self._unnoticed and self._agent.ready.is_set():
+            self._tell(Odd(f"the agent is connected and says no word: {self._agent.dialect.silent}", self._session))
 
     async def _speak_aloud(self, microphone: Microphone, source: Audio | Encoded) -> None:
         """Say what is heard of a turn in real time."""
@@ -287,6 +305,7 @@ class Conversation:
     def hear(self, event: AgentEvent) -> None:
         """The agent said something."""
         now = self._loop.time()
+        self._unnoticed = self._unnoticed and isinstance(event, OF_AN_OPENING)
         if isinstance(event, OF_AN_ANSWER):
             self._heard_at = now
         if not isinstance(event, Speech | SpeechFile):
@@ -451,6 +470,14 @@ class Conversation:
         while self._speaking:
             self._changed.clear()
             await self._changed.wait()
+
+    async def _written_down(self) -> None:
+        """Wait a little until all that the user said is there as text: it is another model's work."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(WRITING):
+                while self.dialogue.unwritten and not self._agent.over.is_set():
+                    self._changed.clear()
+                    await first_of(self._changed.wait(), self._agent.over.wait())
 
     def _until(self, turn: Turn, patience: float, heard: float | None) -> float:
         """When to wait no longer, if nothing changes before."""

@@ -112,6 +112,7 @@ class Amigo:
     """1000 messages a minute: blocks of 50 ms would be all of Amigo's 1200, with no room for a word beside them."""
     most_per_minute: ClassVar[int] = 1200
     idle: ClassVar[float] = 15.0
+    silent: ClassVar[str] = "does it hear anything? user.wav is what it was sent"
 
     def __init__(
         self,

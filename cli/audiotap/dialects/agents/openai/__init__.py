@@ -89,6 +89,7 @@ class Botify(Realtime):
     name: ClassVar[str] = "botify"
     path: ClassVar[str] = "/realtime"
     plain: ClassVar[bool] = True
+    silent: ClassVar[str] = f"its own connection to Azure may have ended: {_LOOK_AT_BOTIFY}"
     tools: ClassVar[bool] = False
     switches: ClassVar[frozenset[str]] = frozenset({BETA, DATA_FIELD})
 
