@@ -91,7 +91,9 @@ async def test_an_error_that_is_the_end(place: Place, vendor: str, code: str, st
 async def test_botify_dies_without_a_word(place: Place, fault: str) -> None:
     """Botify says nothing when its own agent is gone: that is told in words, and the answer is missing."""
     agent = await talk.agent(place, "botify", "--fault", f"{fault}@0s")
-    told = await talked(place, "botify", agent.url, question(place, "botify"), "--timeout", 0.6)
+    sound = np.concatenate([np.zeros(rate("botify") * (fault == "silent"), np.int16), tone(SPEECH, rate("botify"))])
+    late = write(place.folder / "late.wav", sound, rate("botify"))
+    told = await talked(place, "botify", agent.url, late, "--timeout", 0.6)
     assert told.ended.status == 1
     assert told.turns[0]["first_byte"] is None if told.turns else fault == "cut"
     words = {"cut": "without a word", "silent": "is connected and says no word: its own connection to Azure"}
