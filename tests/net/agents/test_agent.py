@@ -142,6 +142,21 @@ async def test_an_agent_that_is_never_ready(vendor: Vendor, clock: Clock) -> Non
         assert vendor.lines.empty()
 
 
+async def test_an_agent_that_speaks_before_it_is_ready(vendor: Vendor, clock: Clock) -> None:
+    """However long its first words are, it has its seconds after them."""
+    async with talking(vendor) as talk:
+        opening = asyncio.create_task(talk.agent.open())
+        line = await vendor.met()
+        await line.say(Met())
+        await line.heard()
+        for number in range(1, 4):
+            clock.advance(OPENING_SECONDS - 1)
+            await line.say(Speech(SOUND.chunk))
+            await talk.ear.heard.until(1 + number)
+        await line.say(Configured())
+        await opening
+
+
 async def test_nobody_is_there(vendor: Vendor) -> None:
     """It is told where, without the path, and what to look at."""
     talk = Talk("ws://127.0.0.1:1/secret/path")

@@ -70,10 +70,14 @@ class AgentSettings(msgspec.Struct, frozen=True):
 
 
 class Memory(msgspec.Struct, frozen=True):
-    """What an earlier connection knew: the id by which a conversation is resumed, and what was said in it."""
+    """What an earlier connection knew: the id by which a conversation is resumed, and what was said in it.
+
+    `lost`: that connection was our own, and its other end may not have noticed yet that it is gone.
+    """
 
     conversation: str = ""
     said: tuple[Recall, ...] = ()
+    lost: bool = False
 
 
 class Step(msgspec.Struct, frozen=True):

@@ -24,6 +24,8 @@ from audiotap.agent_events import (
     KeepAlive,
     Met,
     Recall,
+    Speech,
+    SpeechFile,
     ToolCall,
     ToolResult,
     UserEvent,
@@ -41,12 +43,12 @@ from audiotap.reports import Odd, Report
 from audiotap.text import printable, without_path
 
 OPENING_SECONDS = 15.0
-"""What an agent may take from the dial to its readiness."""
+"""What an agent may take from the dial to its readiness, or from what it says before that."""
 SENDING_SECONDS = 10.0
 """What an agent that we leave may take to read what was said to it before."""
 LAST_WORDS_SECONDS = 2.0
 """How long an agent that told of a fatal fault is given to close by itself."""
-BACK_OFF = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0)
+BACK_OFF = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 15.0)
 """Seconds before each try to dial again; after the last one it's over."""
 LASTING = 30.0
 """Seconds after which a connection was a good one: the next tries begin anew."""
@@ -112,7 +114,7 @@ class Agent:
         self._loop = asyncio.get_running_loop()
         self._outbox = Outbox(dialect)
         self._budget = Budget(dialect.most_per_minute)
-        self._sent_at = self._loop.time()
+        self._sent_at = self._spoke_at = self._loop.time()
         self._idle = asyncio.Event()
         self._dialogue = Dialogue()
         self._conversation = conversation
@@ -228,7 +230,7 @@ class Agent:
 
     async def _talk(self, connection: ClientConnection) -> Ending:
         """Hear until the connection is over; what its end means."""
-        fatal = False
+        fatal, began = False, self._loop.time()
         try:
             async with asyncio.timeout(OPENING_SECONDS) as patience:
                 for event in self.dialect.opening():
@@ -242,6 +244,8 @@ class Agent:
                         self.connections += 1
                         self.ready.set()
                         self._outbox.some.set()
+                    elif self._spoke_at > began and not (fatal or self.ready.is_set()):
+                        patience.reschedule(self._spoke_at + OPENING_SECONDS)
         except TimeoutError:
             if not fatal:
                 return Ending(
@@ -283,6 +287,8 @@ class Agent:
             self._conversation = self.id = event.conversation
         elif isinstance(event, Met):
             self.id = self.id or event.id
+        elif isinstance(event, Speech | SpeechFile):
+            self._spoke_at = self._loop.time()
         self._dialogue.take(event, self._loop.time())
         if self._awaited is not None and isinstance(event, self._awaited[0]):
             self._awaited[1].set()
@@ -290,7 +296,7 @@ class Agent:
     def _memory(self) -> Memory:
         """What was said on all connections until now, in its order."""
         said = [Recall(one.role, one.text) for one in self._dialogue.said if one.final and one.text]
-        return Memory(self._conversation, tuple(said[-MOST_MEMORY:]))
+        return Memory(self._conversation, tuple(said[-MOST_MEMORY:]), lost=bool(self.connections))
 
     async def _send(self, connection: ClientConnection) -> None:
         """Send what is to be said, and that we're still here when there is nothing."""
