@@ -15,6 +15,7 @@ HERE = (*LOCAL, "--model", "m")
     [
         pytest.param(("nobody", "FILE"), "openai", id="no such vendor"),
         pytest.param(("openai", *HERE), "--text", id="nothing to say"),
+        pytest.param(("openai", "--text", " ", *HERE), "--text", id="no words"),
         pytest.param(("openai", "nothing.wav", *HERE), "No such file", id="no such file"),
         pytest.param(("openai", "NOISE", *HERE), "WAV", id="no audio"),
         pytest.param(("azure", "FILE"), "--url", id="no resource"),

@@ -88,6 +88,10 @@ def converse(
     odd = next((option for option, given in of_amigo.items() if given), None)
     if odd is not None and agent.dialect.name != AMIGO:
         raise UsageError(f"{odd} is for Amigo's agents only", f"leave it out for {agent.dialect.name}")
+    if any(not one.strip() for one in (*(text or ()), *(event or ()), *(urgent_event or ()))):
+        raise UsageError(
+            "a turn without words", "write some behind --text, --event and --urgent-event, or leave it out"
+        )
     events = [Text(one, event=True, start=False) for one in event or ()]
     events += [Text(one, event=True, start=True) for one in urgent_event or ()]
     if not (files or text or events or wait_greeting):

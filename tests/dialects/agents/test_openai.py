@@ -22,6 +22,7 @@ from audiotap.agent_events import (
     Conclude,
     Configure,
     Configured,
+    Forget,
     KeepAlive,
     Leave,
     Listen,
@@ -186,7 +187,7 @@ def test_a_client_of_the_reference_is_understood() -> None:
         ToolResult("call_9", "", '{"ok":true}'),
         Truncate("item_2", 1.5),
         Cancel(),
-        "input_audio_buffer.clear",
+        Forget(),
         "conversation.item.delete",
         "conversation.item.retrieve",
     ]

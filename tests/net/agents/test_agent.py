@@ -10,6 +10,8 @@ from typing import ClassVar
 import pytest
 from tests.net.agents.fake import ANSWER_SECONDS, KEY, Clock, Fake, Line, Talk, Vendor, vending
 from tests.signals import RATE, counting
+from websockets.asyncio.server import serve
+from websockets.typing import Subprotocol
 
 from audiotap.agent_events import (
     AgentEvent,
@@ -194,6 +196,18 @@ async def test_what_is_no_websocket_server(clock: Clock) -> None:
         assert (await refused(talk)).status == Exit.NOBODY
         await talk.agent.close()
     assert clock.ahead == 0.0
+
+
+async def test_what_to_look_at_where_there_is_no_connection(vendor: Vendor) -> None:
+    """A server that takes no TLS is dialled without, and one that takes no key of this form is of another kind."""
+    plain = Talk(vendor.url.replace("ws://", "wss://"))
+    assert "begins with ws://" in (await refused(plain)).hint
+    await plain.agent.close()
+    chosen = Subprotocol("other")
+    async with serve(lambda one: one.wait_closed(), "127.0.0.1", 0, select_subprotocol=lambda *_: chosen) as server:
+        other = Talk(f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}/")
+        assert "right kind of server" in (await refused(other)).hint
+        await other.agent.close()
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1/", "ws://", "agent", ""])

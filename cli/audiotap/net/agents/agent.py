@@ -6,12 +6,14 @@ import asyncio
 import re
 from collections.abc import Callable
 from contextlib import suppress
+from ssl import SSLError
 from typing import Protocol, cast
 
 import msgspec
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import (
     ConnectionClosed,
+    InvalidHandshake,
     InvalidStatus,
 )
 from websockets.typing import Subprotocol
@@ -213,7 +215,7 @@ class Agent:
             where = without_path(self.address.url)
             return Ending(
                 f"cannot connect to {where}: {self._without_key(str(error)) or type(error).__name__}",
-                "is the server running there? --url says where it is",
+                _look_at(self.address.url, error),
                 again=self._patient or bool(self.connections),
                 status=Exit.NOBODY,
             )
@@ -373,6 +375,15 @@ class Agent:
 def without_tool(call: ToolCall, session: str) -> Odd:
     """An agent wants something of a tool, and there is none; said where `refuse` tells the agent."""
     return Odd(f"the agent calls the tool {printable(call.name)}: nobody has it", session)
+
+
+def _look_at(url: str, error: BaseException) -> str:
+    """What to do where there is no connection."""
+    if isinstance(error, InvalidHandshake):
+        return f"is it the right kind of server? {NO_ADDRESS}"
+    if url.startswith("wss:") and isinstance(error, ConnectionResetError | EOFError | SSLError):
+        return "does it speak TLS? without, its address begins with ws://"
+    return "is the server running there? --url says where it is"
 
 
 def as_error(name: str, ending: Ending) -> AudiotapError:

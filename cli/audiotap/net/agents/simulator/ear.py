@@ -83,11 +83,15 @@ class Ear:
         """The speech in all that was heard since the last utterance, bare or encoded; empty if there is none."""
         heard = mp3.decode(bytes(self._encoded)) if self._encoded else Chunk(bytes(self._kept), self._rate or LOWEST)
         bounds = speech_bounds(heard.pcm, heard.rate) or (0, 0)
+        self.forget()
+        return Chunk(heard.pcm[bounds[0] * SAMPLE_BYTES : bounds[1] * SAMPLE_BYTES], heard.rate)
+
+    def forget(self) -> None:
+        """What was heard since the last utterance is not meant."""
         self._encoded.clear()
         self._origin = self._start + len(self._kept) // SAMPLE_BYTES
         self._endpointer = Endpointer(self._rate or LOWEST, end=self._silence)
         self._forget(0.0)
-        return Chunk(heard.pcm[bounds[0] * SAMPLE_BYTES : bounds[1] * SAMPLE_BYTES], heard.rate)
 
     def idle(self) -> None:
         """Nothing is being said: only the last moment is kept."""

@@ -22,6 +22,7 @@ from audiotap.agent_events import (
     AgentEvent,
     Cancel,
     Concluded,
+    Forget,
     Listen,
     ListenFile,
     Speech,
@@ -103,7 +104,7 @@ class Performance:
         self._saying = asyncio.Lock()
         self._silent = False
         self._concluding = False
-        self._hung_up = False
+        self._hung_up = 0
 
     async def run(self) -> None:
         """Until either end closes."""
@@ -117,9 +118,9 @@ class Performance:
             if isinstance(self._actor, Occupant):
                 self._actor.vacate()
             self._ear.close()
-            code = self._connection.close_code or ABNORMAL
+            code = self._hung_up or self._connection.close_code or ABNORMAL
             heard, said = round(self._ear.seconds, 3), round(self._said, 3)
-            self._tell(reports.Closed(self._number, code, self._hung_up, heard, said))
+            self._tell(reports.Closed(self._number, code, bool(self._hung_up), heard, said))
 
     # What comes
 
@@ -164,6 +165,8 @@ class Performance:
                 await self._listen(event.chunk)
             case ListenFile() if self._actor.hears:
                 self._ear.hear_file(event.data, event.form)
+            case Forget():
+                self._ear.forget()
             case UtteranceEnd() | Write(start=True) if not self._is_due(event):
                 return
             case UtteranceEnd():
@@ -292,7 +295,7 @@ class Performance:
             await self._connection.send(wire)
 
     async def _hang_up(self, act: HangUp) -> None:
-        self._hung_up = True
+        self._hung_up = act.code
         if act.code == ABNORMAL:
             self._connection.transport.abort()
         else:
