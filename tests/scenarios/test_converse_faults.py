@@ -210,6 +210,6 @@ async def test_an_agent_that_ends_the_conversation_with_its_answer(place: Place,
     assert [turn["source"] for turn in told.turns] == ["0.wav", "1.wav", "text: And then?"]
     assert [turn["status"] for turn in told.turns] == ["completed", "missing", "missing"]
     assert all(turn["reason"] for turn in told.turns[1:])
-    assert len(told.told.told("turn")) == 3
+    assert [turn["response"] is not None for turn in told.told.told("turn")] == [True, False, False]
     assert told.finished["missing"] == 2
     assert told.ended.status == 1

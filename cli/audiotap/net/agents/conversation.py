@@ -196,10 +196,10 @@ class Conversation:
             for number, source in enumerate(sources):
                 await first_of(self._agent.ready.wait(), self._agent.over.wait())
                 if self._agent.over.is_set() or self.concluded:
+                    await self._heard_out()
                     self._leave_out(sources[number:])
                     break
                 await self._take_turn(microphone, source, last=number == len(sources) - 1, vad=vad)
-            await self._heard_out()
             if written:
                 await self._written_down()
         finally:
@@ -447,19 +447,22 @@ class Conversation:
     # Waiting
 
     async def _answered(self, patience: float, heard: float | None = None) -> None:
-        """Wait for the end of the answer, or until it was heard for so long; give up where nothing comes any more."""
+        """Wait for the end of the answer, or until it was heard for so long; give up where nothing comes any more.
+
+        Of an agent that is gone all that it said is heard to its end.
+        """
+        await first_of(self._wait(patience, heard), self._agent.over.wait())
+        await self._heard_out()
+
+    async def _wait(self, patience: float, heard: float | None) -> None:
         self._heard_at = began = self._loop.time()
-        while not self._agent.over.is_set():
-            turn = self.turns.current
-            if turn is None:
-                return
+        while (turn := self.turns.current) is not None:
             until = min(self._until(turn, patience, heard), began + LONGEST)
             self._changed.clear()
             if not await wait_for(self._changed, max(0.0, until - self._loop.time())) and until <= self._loop.time():
                 return
 
     async def _heard_out(self) -> None:
-        """All that an agent said is heard to its end, though it is gone already."""
         ending = self._agent.ending
         if ending is None:
             return
