@@ -173,3 +173,22 @@ def test_any_order_of_events(said: list[AgentEvent]) -> None:
     assert [row["at"] for row in rows] == sorted(row["at"] for row in rows)
     assert all(row["text"] for row in rows)
     assert sorted(told) == sorted(row["text"] for row in rows if row["final"])
+
+
+def test_what_is_not_written_down_yet() -> None:
+    """What the user said, and has a name, is waited for until it is text."""
+    dialogue, _ = hear(SpeechStarted(item="q"), speech("a"), Transcript("agent", "It is noon.", item="a"))
+    assert dialogue.unwritten
+    dialogue.take(Transcript("user", "What time is it?", item="q"), 3.0)
+    assert not dialogue.unwritten
+
+
+@pytest.mark.parametrize("name", ["a", ""])
+def test_a_new_connection_has_names_of_its_own(name: str) -> None:
+    """What was begun on the one before stays as it is; the same name is somebody else's from now on."""
+    dialogue, _ = hear(speech(name), Transcript("agent", "It is ", final=False, item=name))
+    dialogue.renew()
+    dialogue.take(Transcript("user", "Are you there?", item=name), 3.0)
+    dialogue.take(Transcript("agent", "Yes.", item=name), 4.0)
+    texts = [("agent", "It is "), ("user", "Are you there?"), ("agent", "Yes.")]
+    assert [(role, text) for role, _, text in lines(dialogue)] == texts

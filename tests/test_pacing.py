@@ -294,3 +294,10 @@ def test_many_who_begin_at_once_have_their_blocks_due_one_after_the_other(number
     assert all(LEAD - BLOCK < lead <= LEAD for lead in leads)
     apart = [late - early for early, late in pairwise(sorted(leads))]
     assert all(gap > BLOCK / number / 2.3 for gap in apart)
+
+
+def test_a_block_is_a_sample_at_least() -> None:
+    """At a rate so low that there would be none in it, a playout still gets to its end."""
+    playout = Playout(rate=24, block=0.02)
+    playout.push(bytes(8), 0.0)
+    assert sum(playout.poll(10.0 + n)[0] is not None for n in range(9)) == 4

@@ -8,7 +8,18 @@ from hypothesis import strategies as st
 from msgspec.structs import asdict
 from tests.signals import RATE, tone
 
-from audiotap.agent_events import INTERRUPTED, Replying, Speech, SpeechFile, SpeechStopped, Transcript, TurnDone
+from audiotap.agent_events import (
+    INTERRUPTED,
+    AgentEvent,
+    Replying,
+    Speech,
+    SpeechFile,
+    SpeechStarted,
+    SpeechStopped,
+    ToolCall,
+    Transcript,
+    TurnDone,
+)
 from audiotap.audio import Chunk
 from audiotap.turns import Turn, Turns
 
@@ -198,3 +209,63 @@ def test_the_servers_figure_needs_its_word() -> None:
     turns.heard(SpeechStopped(), 2.3)
     turns.heard(SPEECH, 2.7)
     assert turn.figures()["server"] == 0.4
+
+
+def test_the_rest_of_an_answer_belongs_to_the_turn_that_it_answers() -> None:
+    """The user goes on to another turn: what still comes of the last answer, and its end, are no answer to that one."""
+    turns, first = asked()
+    turns.heard(Replying("r1"), 2.4)
+    turns.heard(Speech(SPEECH.chunk, "i1"), 2.5)
+    turns.interrupted(3.0)
+    second = turns.begin("text: and then?")
+    turns.said(3.0)
+    turns.heard(Speech(SPEECH.chunk, "i1"), 3.1)
+    turns.heard(TurnDone("r1", "cancelled", "client_cancelled"), 3.2)
+    assert not second.answered
+    assert asdict(first)["ended"] == 3.0
+    assert first.status == "cancelled"
+    turns.heard(Replying("r2"), 3.3)
+    turns.heard(Speech(SPEECH.chunk, "i2"), 3.4)
+    turns.heard(TurnDone("r2"), 3.5)
+    assert (second.first_byte, second.ended, second.status) == (3.4, 3.5, "completed")
+
+
+def test_the_rest_of_an_answer_without_a_name() -> None:
+    """It goes on until its end is told."""
+    turns, first = asked()
+    turns.heard(SPEECH, 2.5)
+    turns.interrupted(3.0)
+    second = turns.begin("text: and then?")
+    turns.said(3.0)
+    turns.heard(SPEECH, 3.1)
+    turns.heard(TurnDone(), 3.2)
+    assert (first.status, second.answered) == ("cancelled", False)
+    turns.heard(SPEECH, 3.4)
+    assert second.first_byte == 3.4
+
+
+@pytest.mark.parametrize("more", [SpeechStarted(), Replying(), ToolCall("1", "look_up", "{}", ours=False)])
+def test_an_answer_that_goes_on(more: AgentEvent) -> None:
+    """The agent heard something, or does something: another end is to come, and until then the first one counts."""
+    turns, turn = asked()
+    turns.heard(SPEECH, 2.5)
+    turns.heard(TurnDone(), 3.0)
+    assert not turns.more
+    turns.heard(more, 3.1)
+    assert turns.more
+    assert (turn.ended, turn.status) == (3.0, "completed")
+    turns.heard(SPEECH, 6.0)
+    turns.heard(TurnDone(status="failed"), 6.5)
+    assert not turns.more
+    assert (turn.ended, turn.broken) == (6.5, True)
+
+
+def test_a_question_that_nobody_could_measure() -> None:
+    """No end of speech was found in it: it is answered, and has no figures."""
+    turns = Turns()
+    turn = turns.begin("quiet.wav")
+    turns.heard(SPEECH, 2.5)
+    play(turns, 2.5, tone(1))
+    turns.heard(TurnDone(), 3.0)
+    assert (turn.answered, turn.status) == (True, "completed")
+    assert turn.figures() == {"response": None, "first_byte": None, "server": None, "answer": 0.5}

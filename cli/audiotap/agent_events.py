@@ -55,6 +55,10 @@ class UtteranceEnd(msgspec.Struct, frozen=True, tag="utterance-end"):
     """The user has said all; it is the agent's turn. Said only where the agent does not find that out."""
 
 
+class Forget(msgspec.Struct, frozen=True, tag="forget"):
+    """What was said since the last utterance is not meant."""
+
+
 class Write(msgspec.Struct, frozen=True, tag="write"):
     """What the user says, as text. `event`: a word from outside the conversation, answered if `start`."""
 
@@ -229,6 +233,7 @@ UserEvent = (
     | Listen
     | ListenFile
     | UtteranceEnd
+    | Forget
     | Write
     | Cancel
     | Truncate

@@ -34,6 +34,12 @@ class Dialogue:
         self.said: list[Said] = []
         self._items: dict[tuple[Role, str], Said] = {}
         self._waiting: Said | None = None
+        self._begun = 0
+
+    @property
+    def unwritten(self) -> bool:
+        """Whether there is something that the user said, by its name, and not as text yet."""
+        return any(role == "user" and not said.final for (role, _), said in self._items.items())
 
     def take(self, event: AgentEvent, now: float) -> Said | None:
         """Take what an agent says at `now`; what was said, if that is complete by this."""
@@ -53,6 +59,12 @@ class Dialogue:
         said = Said("user", now, event.text[:MOST_TEXT], final=True)
         self.said.append(said)
         return said
+
+    def renew(self) -> None:
+        """The agent has a new connection: its names mean nothing any more, and nothing more comes of what it said."""
+        self._items.clear()
+        self._waiting = None
+        self._begun = len(self.said)
 
     def cut(self, item: str, heard: float) -> None:
         """An item of the agent's was interrupted after so many seconds of it were heard."""
@@ -96,5 +108,5 @@ class Dialogue:
         """What is still to become text, where the agent names no items."""
         if role == "user" and self._waiting is not None and not self._waiting.final:
             return self._waiting
-        last = next((said for said in reversed(self.said) if said.role == role), None)
+        last = next((said for said in reversed(self.said[self._begun :]) if said.role == role), None)
         return last if last is not None and not last.final else None

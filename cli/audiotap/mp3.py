@@ -1,4 +1,4 @@
-"""MP3 of speech, for providers that take it as a file."""
+"""MP3 of speech, for providers that take it as a file, or answer with one."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
-from audiotap.audio import Chunk
+from audiotap.audio import Chunk, mono
 from audiotap.errors import MachineError, UsageError
 from audiotap.intake import Intake
 from audiotap.text import human_size
@@ -72,6 +72,17 @@ def encode(chunks: Iterable[Chunk], most: int) -> tuple[bytes, float]:
         for chunk in chunks:
             mp3.push(chunk)
         return mp3.finish()
+
+
+def decode(data: bytes) -> Chunk:
+    """The sound of an MP3, or of any other file; empty if it is none."""
+    from audiotap.sndfile import soundfile
+
+    try:
+        frames, rate = soundfile.read(BytesIO(data), always_2d=True)
+    except soundfile.LibsndfileError:
+        return Chunk(b"", RATE)
+    return Chunk(mono(frames), rate)
 
 
 def silence(seconds: float) -> bytes:

@@ -50,7 +50,7 @@ class Playout:
     def __init__(self, rate: int, block: float = BLOCK, lead: float = LEAD) -> None:
         self.rate = rate
         self.lead = lead
-        self._size = round(block * rate) * SAMPLE_BYTES
+        self._size = max(1, round(block * rate)) * SAMPLE_BYTES
         self._block = self._size / SAMPLE_BYTES / rate
         self._queue: deque[bytes] = deque()
         self._queued = 0

@@ -122,7 +122,7 @@ class TurnMeasured(msgspec.Struct, frozen=True, tag="turn", tag_field="event"):
 
 
 class ConversationFinished(msgspec.Struct, frozen=True, tag="conversation.finished", tag_field="event"):
-    """A conversation is over and its files are complete."""
+    """A conversation is over and its files are complete; a `broken` answer failed, or was not said to its end."""
 
     provider: str
     session: str
@@ -130,6 +130,7 @@ class ConversationFinished(msgspec.Struct, frozen=True, tag="conversation.finish
     files: tuple[str, ...]
     turns: int
     missing: int
+    broken: int
     seconds: float
     reason: str
 

@@ -12,13 +12,28 @@ from typing import Any
 
 import msgspec
 
-from audiotap.agent_events import INTERRUPTED, AgentEvent, Speech, SpeechFile, SpeechStopped, Transcript, TurnDone
+from audiotap.agent_events import (
+    INTERRUPTED,
+    AgentEvent,
+    Replying,
+    Speech,
+    SpeechFile,
+    SpeechStarted,
+    SpeechStopped,
+    ToolCall,
+    Transcript,
+    TurnDone,
+)
 from audiotap.audio import SAMPLE_BYTES
 from audiotap.endpointing import THRESHOLD, Endpointer
 
+MISSING = "missing"
 CANCELLED = "cancelled"
 INCOMPLETE = "incomplete"
 
+FAILED = "failed"
+MOST_ANSWERS = 64
+"""Answers, and items of them, whose turns are known by their names."""
 TOGETHER = 0.1
 """Seconds between two pieces of an answer that are still heard as one."""
 
@@ -40,13 +55,18 @@ class Turn(msgspec.Struct):
     first_byte: float | None = None
     first_sound: float | None = None
     ended: float | None = None
-    status: str = "missing"
+    status: str = MISSING
     reason: str = ""
     interrupted: bool = False
 
     @property
     def answered(self) -> bool:
         return self.first_byte is not None
+
+    @property
+    def broken(self) -> bool:
+        """Whether the agent didn't say all that it had to say, and nobody interrupted it."""
+        return self.answered and self.status in {FAILED, INCOMPLETE}
 
     def figures(self) -> dict[str, float | None]:
         """Seconds from the end of the user's speech to the first sound and the first byte; by the agent's own word for
@@ -66,13 +86,20 @@ class Turn(msgspec.Struct):
 
 
 class Turns:
-    """The turns of one conversation, each begun by the user; `in_text` if the agent answers in text."""
+    """The turns of one conversation, each begun by the user; `in_text` if the agent answers in text.
+
+    An answer, and each item of it, belongs to the turn in which it was first heard of; one without a name until its end
+    is told, or that of the user's next words. `more` is whether the agent has told of something that is
+    still to come: an answer that it begins, a tool that it waits for, speech that it hears.
+    """
 
     def __init__(self, *, in_text: bool = False, threshold: float = THRESHOLD) -> None:
         self.turns: list[Turn] = []
         self._in_text = in_text
         self._threshold = threshold
         self._ear: Ear | None = None
+        self._answers: dict[str, Turn] = {}
+        self.more = False
 
     @property
     def current(self) -> Turn | None:
@@ -81,7 +108,12 @@ class Turns:
     def begin(self, source: str, said_from: float | None = None) -> Turn:
         """The user begins to say something."""
         self.turns.append(Turn(len(self.turns) + 1, source, said_from))
+        self.more = False
         return self.turns[-1]
+
+    def leave_out(self, source: str, reason: str) -> None:
+        """A turn that is never begun: nobody is there to whom it could be said."""
+        self.turns.append(Turn(len(self.turns) + 1, source, reason=reason))
 
     def said(self, until: float) -> None:
         """The user's speech ended at this time. What came of an answer before that was not an answer to all of it."""
@@ -89,13 +121,17 @@ class Turns:
         if turn is None:
             return
         turn.said_until = until
+        unnamed = self._answers.get("")
+        if unnamed is not None and not unnamed.interrupted:
+            del self._answers[""]
         if turn.first_byte is not None and turn.first_byte < until:
             turn.first_byte = turn.first_sound = None
+            turn.status = MISSING
         if turn.server_stopped is not None and turn.server_stopped < until:
             turn.server_stopped = turn.server_byte = None
         if turn.ended is not None and turn.ended < until:
             turn.ended = None
-            turn.status, turn.reason = "missing", ""
+            turn.status, turn.reason = MISSING, ""
 
     def heard(self, event: AgentEvent, now: float) -> None:
         """The agent said something."""
@@ -103,14 +139,39 @@ class Turns:
         if turn is None:
             return
         match event:
+            case SpeechStarted() | Transcript(role="user"):
+                self._answers.pop("", None)
+                self.more = self.more or isinstance(event, SpeechStarted)
             case SpeechStopped():
+                self._answers.pop("", None)
                 turn.server_stopped, turn.server_byte = now, None
-            case Speech() | SpeechFile():
-                self._came(turn, now)
+            case Replying(name):
+                self.more = self._whose(name, turn) is turn
+            case ToolCall():
+                self.more = True
+            case Speech(item=item) | SpeechFile(item=item):
+                _came(self._whose(item, turn), now)
             case Transcript(role="agent") if event.text and self._in_text:
-                self._came(turn, now)
-            case TurnDone(pending=False) if event.reason != INTERRUPTED:
-                turn.ended, turn.status, turn.reason = now, event.status, event.reason
+                _came(self._whose(event.item, turn), now)
+            case TurnDone():
+                self._done(self._whose(event.id, turn), event, now)
+                self._answers.pop("", None)
+
+    def _whose(self, name: str, current: Turn) -> Turn:
+        """The turn that something of this name belongs to."""
+        turn = self._answers.setdefault(name, current)
+        if len(self._answers) > MOST_ANSWERS:
+            del self._answers[next(iter(self._answers))]
+        return turn
+
+    def _done(self, turn: Turn, done: TurnDone, now: float) -> None:
+        """An answer is over; what the user's next turn has interrupted stays as it was."""
+        over = turn is self.current
+        if done.pending or done.reason == INTERRUPTED:
+            self.more = self.more or over
+        elif over or not turn.interrupted:
+            turn.ended, turn.status, turn.reason = now, done.status, done.reason
+            self.more = self.more and not over
 
     def interrupted(self, now: float) -> None:
         """The user speaks into the answer that is heard, whether the agent has said the rest of it already or not."""
@@ -120,9 +181,14 @@ class Turns:
 
     def lost(self, now: float, reason: str) -> None:
         """The agent is gone: of an answer that it was giving nothing more comes."""
+        self._answers.clear()
+        self.more = False
         turn = self.current
-        if turn is not None and turn.first_byte is not None and turn.ended is None:
-            turn.ended, turn.status, turn.reason = now, INCOMPLETE, reason
+        if turn is None or turn.ended is not None:
+            return
+        turn.reason = reason
+        if turn.first_byte is not None:
+            turn.ended, turn.status = now, INCOMPLETE
 
     def played(self, plays_at: float, pcm: bytes, rate: int) -> None:
         """Agent's audio is heard from `plays_at` on."""
@@ -135,14 +201,6 @@ class Turns:
         begun = self._ear.hear(plays_at, pcm)
         if begun is not None:
             turn.first_sound = max(begun, turn.said_until)
-
-    def _came(self, turn: Turn, now: float) -> None:
-        if turn.first_byte is None and now >= (turn.said_until if turn.said_until is not None else math.inf):
-            turn.first_byte = now
-        if turn.server_stopped is not None and turn.server_byte is None:
-            turn.server_byte = now
-        if turn.status == "missing":
-            turn.status = "answering"
 
 
 class Ear:
@@ -161,6 +219,16 @@ class Ear:
         self._heard += len(pcm) // SAMPLE_BYTES
         self.until = plays_at + len(pcm) / SAMPLE_BYTES / self.rate
         return at
+
+
+def _came(turn: Turn, now: float) -> None:
+    """Something of its answer came."""
+    if turn.first_byte is None:
+        turn.first_byte = now
+    if turn.server_stopped is not None and turn.server_byte is None:
+        turn.server_byte = now
+    if turn.status == MISSING:
+        turn.status = "answering"
 
 
 def _between(start: float | None, end: float | None) -> float | None:

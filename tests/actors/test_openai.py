@@ -264,6 +264,13 @@ def test_azures_preview_is_met_in_its_own_shape() -> None:
         ({"type": "realtime", "audio": {"input": {"format": {"type": "audio/pcmu"}}}}, False, "invalid_value", ""),
         ({"type": "realtime", "audio": {"output": None}}, False, "invalid_type", ""),
         ({"type": "realtime", "audio": 7}, False, "invalid_type", ""),
+        (
+            {"type": "realtime", "audio": {"input": {"turn_detection": {"create_response": False}}}},
+            False,
+            "invalid_value",
+            "",
+        ),
+        ({"turn_detection": {"interrupt_response": False}}, True, "invalid_value", ""),
         ({"type": "realtime", "output_modalities": 7}, False, "invalid_value", ""),
     ],
 )

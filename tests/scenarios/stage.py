@@ -66,8 +66,8 @@ AGENTS = {
     "botify": {"ws://localhost:8080": "ws:"},
 }
 """Where pages have agents, and the scheme with which they write that."""
-QUERIES = {"openai": "/v1/realtime?model=gpt-realtime-2.1"}
-"""What an agent wants that is told no model: its vendor's own address would have the usual one."""
+QUERIES = {"openai": "/v1/realtime?intent=conversation"}
+"""What an agent wants that may be told no model: its vendor's own address would have the usual one."""
 
 
 class Shell(Listener):

@@ -4,14 +4,31 @@ from __future__ import annotations
 
 import base64
 import json
+from io import BytesIO
 
 import numpy as np
 import pytest
 import soundfile
 from tests.scenarios import talk
-from tests.scenarios.harness import Place
-from tests.scenarios.talk import KEY, PROMPT, Wiretap, question, talked, user
+from tests.scenarios.harness import Place, tone
+from tests.scenarios.talk import (
+    KEY,
+    PROMPT,
+    SPEECH,
+    Wiretap,
+    at_rate,
+    likeness,
+    question,
+    rate,
+    talked,
+    trimmed,
+    user,
+)
 
+from audiotap import mp3
+
+PICTURE = b"ID3\x04\0\0" + bytes((0, 42, 0, 0)) + bytes(42 * 128 * 128)
+"""A tag as large as one with a picture: it makes the file longer than a message may be."""
 AUDIO = "client.new-audio-message"
 
 
@@ -63,24 +80,26 @@ async def test_closes_that_are_final(place: Place, code: int, status: int) -> No
 
 @pytest.mark.parametrize("fault", ["close:3008", "close:4029", "close:1011", "close:1012", "cut"])
 async def test_closes_that_pass(place: Place, fault: str) -> None:
-    """The same conversation is gone on with over another connection."""
+    """The same conversation is gone on with over another connection; one answer was broken off."""
     agent = await talk.agent(place, "amigo", "--fault", f"{fault}@turn:1")
     tap = Wiretap(agent)
     async with tap.listening() as url:
         files = [question(place, "amigo", f"{n}.wav") for n in range(2)]
         told = await talked(place, "amigo", url, *files)
-    assert told.ended.status == 0
-    assert told.turns[1]["status"] == "completed"
+    assert told.ended.status == 1
+    assert [turn["status"] for turn in told.turns] == ["incomplete", "completed"]
     (resumed,) = tap.messages("client.continue-conversation")
     assert told.finished["session"] in json.dumps(resumed)
     assert len(agent.told("connected")) == 2
 
 
 async def test_mp3_both_ways(place: Place) -> None:
-    """An MP3 of more than a message's length is sent as it is; the answer is kept as it came."""
-    noise = np.random.default_rng(1).normal(0, 3000, 44100 * 80).astype(np.int16)
+    """An MP3 longer than a message is sent as it is, and the answer is kept as it came: both sides are recorded."""
+    noise = np.random.default_rng(1).normal(0, 3000, 44100 * 2).astype(np.int16)
+    sound = BytesIO()
+    soundfile.write(sound, noise, 44100, format="MP3")
     question_ = place.folder / "question.mp3"
-    soundfile.write(question_, noise, 44100, format="MP3")
+    question_.write_bytes(PICTURE + sound.getvalue())
     agent = await place.agent("amigo", "--file", talk.question(place, "amigo"), *PROMPT)
     tap = Wiretap(agent)
     async with tap.listening() as url:
@@ -93,7 +112,10 @@ async def test_mp3_both_ways(place: Place) -> None:
     assert soundfile.info(told.folder / "agent.mp3").frames > 0
     assert str(told.folder / "agent.mp3") in {str(place.folder / path) for path in told.finished["files"]}
     assert told.turns[0]["status"] == "completed"
-    assert told.turns[0]["figures"]["first_byte"] > 0
+    assert 0 < told.turns[0]["figures"]["first_byte"] <= told.turns[0]["figures"]["response"]
+    assert len(trimmed(told.samples("user"))) / rate("amigo") == pytest.approx(2, abs=0.1)
+    voice = at_rate(tone(SPEECH, rate("amigo")), rate("amigo"), mp3.RATE)
+    assert likeness(trimmed(told.samples("agent")), voice) > 0.9
 
 
 async def test_words_from_outside(place: Place) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from tests.scenarios import talk
-from tests.scenarios.harness import Place, assert_same, ramp, write
+from tests.scenarios.harness import Arg, Place, assert_same, ramp, write
 from tests.scenarios.talk import PROMPT, Talk, question, rate, talked, user
 
 from audiotap.actors import ACTORS
@@ -58,4 +58,33 @@ async def test_an_interruption(place: Place, vendor: str) -> None:
     assert_same(heard, ramp(2, rate(vendor))[: len(heard)])
     if vendor in {"openai", "azure", "botify"}:
         (truncated,) = agent.told("truncated")
-        assert truncated["seconds"] <= interrupted["heard"] + 0.001
+        assert truncated["seconds"] == pytest.approx(interrupted["heard"], abs=0.002)
+
+
+@pytest.mark.parametrize("vendor", ["openai", "amigo"])
+@pytest.mark.parametrize("turns", ["audio", "text"])
+async def test_an_interruption_that_the_agent_does_not_hear(place: Place, vendor: str, turns: str) -> None:
+    """Without its VAD, and in text, it is told to stop where there is a word for that; what comes next is turn two's.
+
+    The answers come as slowly as they are heard, so that the first one is still on its way.
+    """
+    voice = write(place.folder / "voice.wav", ramp(1.5, rate(vendor)), rate(vendor))
+    agent = await place.agent(vendor, "--file", voice, "--think", 0.3, "--faster", 1)
+    files = [question(place, vendor, f"{n}.wav") for n in range(2)]
+    said: tuple[Arg, ...] = (*files, "--no-vad") if turns == "audio" else ("--text", "One?", "--text", "Two?")
+    told = await talked(place, vendor, agent.url, *said, "--interrupt", 0.3)
+    (interrupted,) = told.told.told("interrupted")
+    first, second = told.turns
+    assert told.ended.status == 0
+    assert (first["status"], first["interrupted"]) == ("cancelled", True)
+    assert (second["status"], second["interrupted"]) == ("completed", False)
+    assert second["first_byte"] >= second["said_until"]
+    before, after = talk.runs(told.samples("agent"))
+    assert 0.3 <= interrupted["heard"] < 1.5
+    assert len(before) / rate(vendor) <= interrupted["heard"] + 0.001
+    assert_same(before, ramp(1.5, rate(vendor))[: len(before)])
+    assert_same(after, ramp(1.5, rate(vendor)))
+    if vendor == "openai":
+        (truncated,) = agent.told("truncated")
+        assert truncated["seconds"] == pytest.approx(interrupted["heard"], abs=0.002)
+        assert [one["reason"] for one in agent.told("interrupted")] == ["client_cancelled"]

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from tests.scenarios import talk
 from tests.scenarios.harness import Place, assert_same, ramp, read, tone, write
-from tests.scenarios.talk import KEY, SPEECH, Talk, Wiretap, private, question, rate, talked, trimmed, user
+from tests.scenarios.talk import KEY, PROMPT, SPEECH, Talk, Wiretap, private, question, rate, talked, trimmed, user
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 
@@ -25,14 +25,15 @@ Hostile = Callable[[ServerConnection], Awaitable[None]]
     [("openai", "close:1001:60 minutes"), ("azure", "cut"), ("deepgram", "cut"), ("deepgram", "close:1011")],
 )
 async def test_a_connection_that_is_lost_in_an_answer(place: Place, vendor: str, fault: str) -> None:
-    """The agent is dialled again, is told what was said before, and answers the next turn."""
+    """The agent is dialled again, is told what was said before, and answers the next turn; one answer is broken off."""
     agent = await talk.agent(place, vendor, "--heard", "heard words", "--fault", f"{fault}@turn:1")
     tap = Wiretap(agent)
     async with tap.listening() as url:
         files = [question(place, vendor, f"{n}.wav") for n in range(2)]
         told = await talked(place, vendor, url, *files)
-    assert told.ended.status == 0
+    assert told.ended.status == 1
     assert [turn["status"] for turn in told.turns] == ["incomplete", "completed"]
+    assert (told.finished["missing"], told.finished["broken"]) == (0, 1)
     assert told.manifest["connections"] == 2
     assert any("dialling again" in warning for warning in told.told.warnings())
     assert "heard words" in str(tap.said)
@@ -90,10 +91,13 @@ async def test_an_error_that_is_the_end(place: Place, vendor: str, code: str, st
 async def test_botify_dies_without_a_word(place: Place, fault: str) -> None:
     """Botify says nothing when its own agent is gone: that is told in words, and the answer is missing."""
     agent = await talk.agent(place, "botify", "--fault", f"{fault}@0s")
-    told = await talked(place, "botify", agent.url, question(place, "botify"), "--timeout", 0.6)
+    sound = np.concatenate([np.zeros(rate("botify") * (fault == "silent"), np.int16), tone(SPEECH, rate("botify"))])
+    late = write(place.folder / "late.wav", sound, rate("botify"))
+    told = await talked(place, "botify", agent.url, late, "--timeout", 0.6)
     assert told.ended.status == 1
     assert told.turns[0]["first_byte"] is None if told.turns else fault == "cut"
-    assert ("without a word" in told.ended.err) == (fault == "cut")
+    words = {"cut": "without a word", "silent": "is connected and says no word: its own connection to Azure"}
+    assert any(words[fault] in warning for warning in told.told.warnings())
 
 
 @pytest.mark.parametrize("fault", ["malformed", "binary"])
@@ -193,3 +197,19 @@ async def test_a_kill(place: Place) -> None:
     assert checked.status == 0
     assert json.loads((place.folder / folder / "manifest.json").read_text())["reason"] == "the recorder was killed"
     assert np.any(read(place.folder / folder / "user.wav"))
+
+
+@pytest.mark.parametrize("vendor", ["openai", "deepgram", "amigo"])
+async def test_an_agent_that_ends_the_conversation_with_its_answer(place: Place, vendor: str) -> None:
+    """Its answer is heard to the end though it left long before; what was never asked is missing, and told why."""
+    voice = write(place.folder / "voice.wav", ramp(1, rate(vendor)), rate(vendor))
+    agent = await place.agent(vendor, "--file", voice, *PROMPT, "--fault", "conclude@turn:1")
+    files = [question(place, vendor, f"{n}.wav") for n in range(2)]
+    told = await talked(place, vendor, agent.url, *files, "--text", "And then?")
+    assert_same(trimmed(told.samples("agent")), ramp(1, rate(vendor)))
+    assert [turn["source"] for turn in told.turns] == ["0.wav", "1.wav", "text: And then?"]
+    assert [turn["status"] for turn in told.turns] == ["completed", "missing", "missing"]
+    assert all(turn["reason"] for turn in told.turns[1:])
+    assert [turn["response"] is not None for turn in told.told.told("turn")] == [True, False, False]
+    assert told.finished["missing"] == 2
+    assert told.ended.status == 1

@@ -82,6 +82,19 @@ async def test_a_turn_whose_end_is_told(place: Place, vendor: str) -> None:
     assert 0 < told.turns[0]["figures"]["first_byte"] <= told.turns[0]["figures"]["response"]
 
 
+async def test_a_question_that_is_too_quiet_to_be_measured(place: Place) -> None:
+    """It is answered like any other, and that there are no figures is told, with the reason."""
+    sound = (tone(SPEECH, rate("openai")) / 400).astype(np.int16)
+    quiet = write(place.folder / "quiet.wav", sound, rate("openai"))
+    agent = await place.agent("openai", *PROMPT)
+    told = await talked(place, "openai", agent.url, quiet, "--no-vad")
+    (turn,) = told.turns
+    assert told.ended.status == 0
+    assert turn["status"] == "completed"
+    assert turn["figures"]["response"] is turn["figures"]["first_byte"] is None
+    assert any("nothing in quiet.wav is louder than -45 dBFS" in warning for warning in told.told.warnings())
+
+
 @pytest.mark.parametrize("vendor", ["openai", "botify", "amigo"])
 async def test_answers_in_text(place: Place, vendor: str) -> None:
     """An answer in text is an answer: measured from its first words, and there is no voice."""
@@ -115,6 +128,16 @@ async def test_a_tool_that_nobody_has(place: Place) -> None:
     assert told.ended.status == 0
     assert told.turns[0]["status"] == "completed"
     assert any("look_up" in warning for warning in told.told.warnings())
+
+
+async def test_something_to_hear_until_the_answer(place: Place) -> None:
+    """A word before the tool is called is not the answer: that one is waited for, however long it takes."""
+    voice = write(place.folder / "voice.wav", ramp(0.5, DEEPGRAM), DEEPGRAM)
+    agent = await place.agent("deepgram", "--file", voice, *PROMPT, "--tool", 20, "--option", "fillers", "--think", 1)
+    told = await talked(place, "deepgram", agent.url, question(place, "deepgram"))
+    assert told.ended.status == 0
+    assert told.turns[0]["status"] == "completed"
+    assert len(told.samples("agent")[told.samples("agent") != 0]) == 0.5 * DEEPGRAM
 
 
 async def test_words_that_would_move_the_cursor(place: Place) -> None:

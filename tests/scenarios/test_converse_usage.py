@@ -15,6 +15,7 @@ HERE = (*LOCAL, "--model", "m")
     [
         pytest.param(("nobody", "FILE"), "openai", id="no such vendor"),
         pytest.param(("openai", *HERE), "--text", id="nothing to say"),
+        pytest.param(("openai", "--text", " ", *HERE), "--text", id="no words"),
         pytest.param(("openai", "nothing.wav", *HERE), "No such file", id="no such file"),
         pytest.param(("openai", "NOISE", *HERE), "WAV", id="no audio"),
         pytest.param(("azure", "FILE"), "--url", id="no resource"),
@@ -26,11 +27,20 @@ HERE = (*LOCAL, "--model", "m")
         pytest.param(("openai", "FILE", "--url", "ftp://x", "--model", "m"), "wss://", id="no websocket"),
         pytest.param(("openai", "FILE", "--url", "ws://x:y", "--model", "m"), "ws://", id="no port"),
         pytest.param(("openai", "FILE", "--rate", 8000, *HERE), "24000", id="no such rate"),
+        pytest.param(
+            ("amigo", "FILE", "--service", "s", "--output-rate", 24, *LOCAL), "--output-rate", id="a rate of nobody"
+        ),
         pytest.param(("openai", "FILE", "--option", "bogus", *HERE), "bogus", id="no such switch"),
         pytest.param(("openai", "FILE", "--settings", "no.json", *HERE), "no.json", id="no settings"),
         pytest.param(("openai", "FILE", "--settings", "NOISE", *HERE), "object", id="settings that are none"),
         pytest.param(("openai", "FILE", "--resume", "id", *HERE), "Amigo", id="nothing to resume"),
         pytest.param(("deepgram", "FILE", "--event", "rain", *LOCAL), "Amigo", id="no events"),
+        pytest.param(
+            ("deepgram", "FILE", "--text", "x", "--interrupt", 1, *LOCAL), "--interrupt", id="no stop of an answer"
+        ),
+        pytest.param(
+            ("openai", "FILE", "--answer", "text", "--interrupt", 1, *HERE), "--interrupt", id="nothing to interrupt"
+        ),
         pytest.param(("openai", "-", "FILE", *HERE), "behind", id="a pipe before a file"),
         pytest.param(("openai", "FILE", "--raw", 16000, *HERE), "--raw", id="bare samples in a file"),
     ],

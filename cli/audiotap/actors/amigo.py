@@ -80,6 +80,7 @@ class AmigoActor:
         f"{OUTPUT_RATE}HZ": f"{OUTPUT_RATE}[1-9][0-9]{{3,4}}",
     }
     renews: ClassVar[bool] = False
+    fillers: bool = False
 
     def __init__(self, script: Script) -> None:
         self._script = script

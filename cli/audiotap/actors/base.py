@@ -63,6 +63,8 @@ class Actor(Protocol):
     """Its switches: how each is written, and the regular expression that it is."""
     renews: ClassVar[bool]
     """Whether what follows a tool call is another answer."""
+    fillers: bool
+    """Whether something is said before a tool call, as an answer of its own."""
     hears: bool
     """Whether audio is heard now: the client has done what has to come first."""
     vad: bool

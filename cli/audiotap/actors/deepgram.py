@@ -21,6 +21,7 @@ from audiotap.dialects.base import Side
 from audiotap.errors import WireError
 from audiotap.events import Fault, Unknown
 
+FILLERS = "fillers"
 SILENCE = 15.0
 """Seconds without any message after which a client is given up."""
 WARNED = 6900.0
@@ -67,14 +68,15 @@ FIELDS: dict[str, frozenset[str]] = {
 class DeepgramActor:
     """Deepgram's server on one connection.
 
-    The option `bearer` says that the key is an access token. `greeting` is what is said first: the Settings' own, or
+    The option `bearer` says that the key is an access token, `fillers` that it says something before it calls a tool.
+    `greeting` is what is said first: the Settings' own, or
     else the script's.
     """
 
     name: ClassVar[str] = "deepgram"
     paths: ClassVar[str] = rf"{PATH}/?"
     delta: ClassVar[float] = 0.1
-    options: ClassVar[Mapping[str, str]] = {BEARER: BEARER}
+    options: ClassVar[Mapping[str, str]] = {BEARER: BEARER, FILLERS: FILLERS}
     renews: ClassVar[bool] = False
 
     def __init__(self, script: Script) -> None:
@@ -84,6 +86,7 @@ class DeepgramActor:
         self.hears = False
         self.vad = True
         self.tools = True
+        self.fillers = FILLERS in script.options
         self.rate = self._deepgram.rate
         self.output_rate = self._deepgram.output_rate
         self.greeting = script.greeting

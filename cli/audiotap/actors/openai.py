@@ -19,6 +19,7 @@ from audiotap.agent_events import (
     Cancel,
     Configure,
     Configured,
+    Forget,
     Met,
     Recall,
     Told,
@@ -71,6 +72,7 @@ class OpenAIActor:
     options: ClassVar[Mapping[str, str]] = {BETA: BETA}
     renews: ClassVar[bool] = True
     tools: bool = True
+    fillers: bool = False
 
     def __init__(self, script: Script) -> None:
         self.script = script
@@ -148,6 +150,9 @@ class OpenAIActor:
                 acts = self._created()
             case Cancel() if not self.dialect.server.responding:
                 acts = [Fault(NOT_ACTIVE, "Cancellation failed: no active response found", fatal=False)]
+            case Forget():
+                self.dialect.server.buffered = 0
+                acts = [Told("input_audio_buffer.cleared", {})]
             case Truncate(item, seconds):
                 acts = self._truncate(item, seconds)
             case Unknown(kind, wire):
@@ -196,7 +201,7 @@ class OpenAIActor:
     def _rest(self, kind: str, wire: str) -> list[Act]:
         """What has no word of its own: acknowledgements, and refusals of what makes no sense now."""
         server = self.dialect.server
-        act: Act = Told("input_audio_buffer.cleared", {})
+        act: Act
         match kind:
             case messages.CREATE_ITEM:
                 act = Told(messages.ITEM_ADDED, {})
@@ -204,8 +209,6 @@ class OpenAIActor:
                     act = Fault("missing_required_parameter", "Missing required parameter: 'item.type'.", fatal=False)
             case messages.COMMIT:
                 act = self._commit()
-            case messages.CLEAR:
-                server.buffered = 0
             case messages.RESPOND:
                 why = f"{server.responding}. Wait until the response is finished before creating a new one."
                 text = f"Conversation already has an active response in progress: {why}"
@@ -341,7 +344,7 @@ def refusal(asked: dict[str, Any], *, beta: bool) -> Fault | None:
             f"Invalid modalities: {wanted}. Supported combinations are: {may}. 'session.{kinds_of}'",
         )
     else:
-        found = _shape(asked, beta=beta)
+        found = _shape(asked, beta=beta) or _detection(asked, beta=beta)
     return Fault(*found, fatal=False) if found is not None else None
 
 
@@ -364,6 +367,17 @@ def _shape(asked: dict[str, Any], *, beta: bool) -> tuple[str, str] | None:
         if rate != messages.RATE:
             why = f"Expected a value >= {messages.RATE}, but got {rate} instead."
             return "integer_below_min_value", f"Invalid '{where}.rate': integer below minimum value. {why}"
+    return None
+
+
+def _detection(asked: dict[str, Any], *, beta: bool) -> tuple[str, str] | None:
+    """A VAD that leaves it to the client to ask for answers, or to stop them: there is none here."""
+    told = asked if beta else (asked.get("audio") or {}).get("input") or {}
+    detection = told.get("turn_detection")
+    for key in ("create_response", "interrupt_response"):
+        if isinstance(detection, dict) and detection.get(key) is False:
+            where = "session.turn_detection" if beta else "session.audio.input.turn_detection"
+            return "invalid_value", f"Invalid value: '{where}.{key}' must be true here."
     return None
 
 

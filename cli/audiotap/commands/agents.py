@@ -68,7 +68,7 @@ def wanted(
     ] = "",
     voice: Annotated[str, typer.Option(help="The agent's voice.", rich_help_panel=AGENT)] = "",
     language: Annotated[str, typer.Option(help="The user's language, such as en.", rich_help_panel=AGENT)] = "",
-    greeting: Annotated[str, typer.Option(help="What the agent says first (Deepgram).", rich_help_panel=AGENT)] = "",
+    greeting: Annotated[str, typer.Option(help="What the agent says first (not Amigo).", rich_help_panel=AGENT)] = "",
     transcribe: Annotated[
         str,
         typer.Option(
@@ -94,9 +94,14 @@ def wanted(
         int, typer.Option(help="Hz that the agent speaks; 0 is its usual rate.", min=0, rich_help_panel=AGENT)
     ] = 0,
     organization: Annotated[
-        str, typer.Option(help="Amigo: the organization (or AMIGO_ORGANIZATION).", rich_help_panel=AGENT)
+        str,
+        typer.Option(
+            help="Amigo: the organization (or AMIGO_ORGANIZATION). Azure: the resource.", rich_help_panel=AGENT
+        ),
     ] = "",
-    region: Annotated[str, typer.Option(help="Amigo: us, ca, eu or ap.", rich_help_panel=AGENT)] = "",
+    region: Annotated[
+        str, typer.Option(help="Amigo: us, ca, eu or ap; Deepgram: eu, au or in.", rich_help_panel=AGENT)
+    ] = "",
     api_version: Annotated[
         str, typer.Option(help="Azure: the preview's api-version; without one it is GA.", rich_help_panel=AGENT)
     ] = "",
@@ -124,9 +129,13 @@ def wanted(
     ] = None,
 ) -> Wanted:
     """The agent that the options mean. Keys come from the environment only."""
+    from audiotap.audio import RATES
     from audiotap.dialects.agents import AGENTS
     from audiotap.dialects.agents.base import Account, AgentSettings
 
+    for which, hertz in (("--rate", rate), ("--output-rate", output_rate)):
+        if hertz and hertz not in RATES:
+            raise UsageError(f"nobody speaks at {hertz} Hz", f"{which} is a rate such as 16000, or left out")
     name = vendor.value
     account = Account(
         settings.agent_key(name),

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,6 +13,11 @@ from audiotap.commands.options import taking
 from audiotap.errors import UsageError
 from audiotap.jobs.mode import Output
 
+if TYPE_CHECKING:
+    from audiotap.net.agents.conversation import Source
+
+DEEPGRAM = "deepgram"
+"""Whose answers bear no names, and cannot be stopped: where one ends and the next begins, only speech tells."""
 AMIGO = "amigo"
 """Whose conversations have an id, an end for good, and words from outside."""
 
@@ -82,11 +88,30 @@ def converse(
     odd = next((option for option, given in of_amigo.items() if given), None)
     if odd is not None and agent.dialect.name != AMIGO:
         raise UsageError(f"{odd} is for Amigo's agents only", f"leave it out for {agent.dialect.name}")
+    if any(not one.strip() for one in (*(text or ()), *(event or ()), *(urgent_event or ()))):
+        raise UsageError(
+            "a turn without words", "write some behind --text, --event and --urgent-event, or leave it out"
+        )
     events = [Text(one, event=True, start=False) for one in event or ()]
     events += [Text(one, event=True, start=True) for one in urgent_event or ()]
     if not (files or text or events or wait_greeting):
         raise UsageError("nothing to say", "name an audio file, - for standard input, or --text WORDS")
     sources = [*events, *job.sources(files or [], raw, agent), *(Text(one) for one in text or ())]
+    if interrupt is not None:
+        _check_interrupting(agent, sources)
     manner = Manner(timeout, interrupt, wait_greeting, finish)
     plan = job.Plan(agent.dialect, agent.account, agent.settings, sources, manner, out, resume)
     raise typer.Exit(job.converse(plan, mode))
+
+
+def _check_interrupting(agent: Wanted, sources: Sequence[Source]) -> None:
+    """UsageError where nothing can be interrupted."""
+    from audiotap.net.agents.conversation import Text
+
+    if agent.settings.text:
+        raise UsageError("an answer in text is not heard, so it is not interrupted", "leave out --interrupt")
+    if agent.dialect.name == DEEPGRAM and (not agent.settings.vad or any(isinstance(one, Text) for one in sources[1:])):
+        raise UsageError(
+            "Deepgram's agents are interrupted by speech that they find themselves, and by nothing else",
+            "leave out --interrupt, or say the turns as audio, and without --no-vad",
+        )

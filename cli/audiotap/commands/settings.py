@@ -34,6 +34,7 @@ AGENT_KEYS = {
 }
 """Environment variables of the agents' keys; the first that is set counts."""
 AGENT_URLS = {"azure": ("AZURE_OPENAI_ENDPOINT",)}
+AGENT_ORGANIZATIONS = {"amigo": ("AMIGO_ORGANIZATION",)}
 AGENT_MODELS = {"azure": ("AZURE_OPENAI_REALTIME_DEPLOYMENT", "AZURE_OPENAI_REALTIME_MODEL_NAME")}
 """Names that vendors' pages and samples have for what others are told by an option."""
 
@@ -172,7 +173,7 @@ def agent_url(vendor: str) -> str:
 
 def agent_organization(vendor: str) -> str:
     """The user's organization at an agent's vendor: AMIGO_ORGANIZATION."""
-    return _first(f"{vendor.upper()}_ORGANIZATION")
+    return _first(*AGENT_ORGANIZATIONS.get(vendor, ()))
 
 
 def agent_model(vendor: str) -> str:

@@ -115,7 +115,8 @@ async def _recorded(
     early.pass_to(conversation)
     ending = Ending("it failed")
     try:
-        talking = conversation.run(plan.sources, vad=plan.settings.vad)
+        written = bool(plan.settings.transcribe)
+        talking = conversation.run(plan.sources, vad=plan.settings.vad, written=written)
         await shown.during(first_of(talking, signals.asked.wait()))
         ending = _ending(agent, conversation, signals)
         await agent.leave(finish=plan.manner.finish)
@@ -127,6 +128,7 @@ async def _recorded(
     files = _write(folder, conversation, tell) if folder is not None else []
     turns = conversation.turns.turns
     missing = sum(not turn.answered for turn in turns)
+    broken = sum(turn.broken for turn in turns)
     path = str(folder) if folder is not None else None
     told = ConversationFinished(
         agent.name,
@@ -135,15 +137,16 @@ async def _recorded(
         tuple(files),
         len(turns),
         missing,
+        broken,
         round(done[0].seconds if done else 0, 3),
         ending.message,
     )
     tell(told)
     if ending.status is not Exit.OK:
         raise as_error(agent.name, ending)
-    if recorder.failed or (done and done[0].lossy):
-        return Exit.LOSSY
-    return Exit.FAILED if missing and not signals.asked.is_set() else Exit.OK
+    if (missing or broken) and not signals.asked.is_set():
+        return Exit.FAILED
+    return Exit.LOSSY if recorder.failed or (done and done[0].lossy) else Exit.OK
 
 
 def _ending(agent: Agent, conversation: Conversation, signals: Signals) -> Ending:
@@ -202,7 +205,8 @@ def _source(file: str, raw: int | None, settings: AgentSettings) -> Source:
     if path.suffix.lower() == ".mp3" and settings.form == "mp3" and not settings.vad:
         with suppress(OSError):
             data = path.read_bytes()
-            return Encoded(path.name, tuple(data[at : at + MP3_PART] for at in range(0, len(data), MP3_PART)), "mp3")
+            parts = tuple(data[at : at + MP3_PART] for at in range(0, len(data), MP3_PART))
+            return Encoded(path.name, _kept(read_audio(path)), parts, "mp3")
     return Audio(path.name, _kept(read_audio(path)))
 
 

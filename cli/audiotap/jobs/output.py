@@ -136,7 +136,10 @@ def _conversation(
             return [_turn(report)]
         case ConversationFinished():
             missing = f", {counted(report.missing, 'answer')} missing" if report.missing else ""
-            told = f"{report.seconds:.1f} s, {counted(report.turns, 'turn')}{missing} ({printable(report.reason)})"
+            broken = f", {counted(report.broken, 'answer')} broken off" if report.broken else ""
+            told = (
+                f"{report.seconds:.1f} s, {counted(report.turns, 'turn')}{missing}{broken} ({printable(report.reason)})"
+            )
             return [f"conversation with {report.provider}: {told}: {printable(report.path or 'not written')}"]
 
 

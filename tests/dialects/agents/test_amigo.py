@@ -58,7 +58,8 @@ from audiotap.agent_events import (
 from audiotap.audio import Chunk
 from audiotap.dialects.agents.amigo import BEARER, Amigo
 from audiotap.dialects.agents.amigo.client import LARGEST
-from audiotap.dialects.agents.base import Account, AgentSettings, Step
+from audiotap.dialects.agents.base import Account, AgentSettings, Memory, Step
+from audiotap.dialects.base import Side
 from audiotap.errors import Exit, UnspokenError, UsageError, WireError
 
 # The page
@@ -270,6 +271,15 @@ def test_some_closes_are_final(code: int, status: Exit) -> None:
 def test_some_closes_are_worth_another_dial(code: int) -> None:
     """A time-out, too many messages, a lost connection, a server that is started again."""
     assert opened().ending(code, "").again
+
+
+def test_a_lock_of_ones_own_is_waited_for() -> None:
+    """The server may hold a conversation for a connection that it doesn't know to be lost."""
+    lost = Amigo(Side.OURS, SETTINGS, Memory("c1", lost=True))
+    assert lost.ending(4009, "locked").again
+    hear(lost, SERVER["retrieved"])
+    assert not lost.ending(4009, "finished").again
+    assert not Amigo(Side.OURS, SETTINGS, Memory("c1")).ending(4009, "finished").again
 
 
 @pytest.mark.parametrize("code", [1000, 1006, 3008, 4009])

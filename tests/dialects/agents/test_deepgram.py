@@ -648,6 +648,7 @@ def test_the_address_and_the_key() -> None:
 @pytest.mark.parametrize(
     ("account", "url"),
     [
+        (Account(key="k", url="https://host"), "wss://host/v1/agent/converse"),
         (Account(key="k", region="eu"), "wss://api.eu.deepgram.com/v1/agent/converse"),
         (Account(key="k", version="v1", region="in"), "wss://api.in.deepgram.com/v1/agent/converse"),
         (Account(url="ws://127.0.0.1:8080"), "ws://127.0.0.1:8080/v1/agent/converse"),
@@ -671,7 +672,8 @@ KEY = Account(key="k")
         (Account(key="k\r\nX: y"), AgentSettings(), "characters"),
         (Account(key="k", region="mars"), AgentSettings(), "region mars"),
         (Account(key="k", region="eu", url="wss://host"), AgentSettings(), "at once"),
-        (Account(key="k", url="https://host"), AgentSettings(), "websocket"),
+        (Account(key="k", url="ftp://host"), AgentSettings(), "websocket"),
+        (Account(key="k", organization="o"), AgentSettings(), "no use"),
         (Account(key="k", url="wss://[::1"), AgentSettings(), "no URL"),
         (Account(key="k", version="v2"), AgentSettings(), "version v2"),
         (KEY, AgentSettings(text=True), "voice only"),

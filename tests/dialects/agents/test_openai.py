@@ -22,6 +22,7 @@ from audiotap.agent_events import (
     Conclude,
     Configure,
     Configured,
+    Forget,
     KeepAlive,
     Leave,
     Listen,
@@ -186,7 +187,7 @@ def test_a_client_of_the_reference_is_understood() -> None:
         ToolResult("call_9", "", '{"ok":true}'),
         Truncate("item_2", 1.5),
         Cancel(),
-        "input_audio_buffer.clear",
+        Forget(),
         "conversation.item.delete",
         "conversation.item.retrieve",
     ]
@@ -214,7 +215,8 @@ def test_the_seeds_append_is_botifys_own() -> None:
         (Account("k", "http://localhost:80"), MODEL, "ws://localhost:80/v1/realtime?model=gpt-realtime-2.1"),
         (Account("", "ws://h/v1"), AgentSettings(), "ws://h/v1/realtime"),
         (Account("", "https://h/team/realtime/"), AgentSettings(), "wss://h/team/realtime/"),
-        (Account("k", "wss://h/p?call_id=1"), MODEL, "wss://h/p?call_id=1"),
+        (Account("k", "wss://h/p?call_id=1"), AgentSettings(), "wss://h/p?call_id=1"),
+        (Account("k", "wss://h/p?tenant=1"), MODEL, "wss://h/p?tenant=1&model=gpt-realtime-2.1"),
         (Account("", "localhost:8765"), AgentSettings(), "wss://localhost:8765/v1/realtime"),
     ],
 )
@@ -235,8 +237,13 @@ def test_openai_is_dialled(account: Account, settings: AgentSettings, url: str) 
             "wss://res.openai.azure.com/openai/realtime?api-version=2025-04-01-preview&deployment=my%20dep",
         ),
         (
-            Account("k", "wss://r.cognitiveservices.azure.com/openai/realtime?api-version=1&deployment=d"),
-            "wss://r.cognitiveservices.azure.com/openai/realtime?api-version=1&deployment=d",
+            Account("k", "wss://r.cognitiveservices.azure.com/openai/realtime?api-version=1&deployment=my%20dep"),
+            "wss://r.cognitiveservices.azure.com/openai/realtime?api-version=1&deployment=my%20dep",
+        ),
+        (Account("k", "https://r?tenant=1"), "wss://r/openai/v1/realtime?tenant=1&model=my%20dep"),
+        (
+            Account("k", "https://r?deployment=my+dep", version="1"),
+            "wss://r/openai/realtime?deployment=my%20dep&api-version=1",
         ),
     ],
 )
@@ -246,6 +253,12 @@ def test_azure_is_dialled(account: Account, url: str) -> None:
     assert (address.url, address.headers) == (url, {"api-key": "k"})
     entra = Azure.address(account, AgentSettings(model="my dep", options=frozenset({"bearer"})))
     assert entra.headers == {"Authorization": "Bearer k"}
+
+
+def test_azure_takes_a_key_in_the_address() -> None:
+    """As its pages have it for who can't set a header; none is shown beside it then."""
+    address = Azure.address(Account("", "https://r?api-key=k"), AgentSettings(model="m"))
+    assert (address.url, dict(address.headers)) == ("wss://r/openai/v1/realtime?api-key=k&model=m", {})
 
 
 def test_botify_is_dialled_without_a_key() -> None:
@@ -271,6 +284,14 @@ def test_botify_is_dialled_without_a_key() -> None:
         (Azure, Account("k", "wss://r/openai/v1/realtime?model=m&api-version=1"), MODEL, "version"),
         (Botify, Account(), AgentSettings(), "--url"),
         (OpenAI, Account("k"), AgentSettings(options=frozenset({"bearer"})), "beta"),
+        (OpenAI, Account("k", "wss://h?model=a"), AgentSettings(model="b"), "one of them"),
+        (OpenAI, Account("k", region="eu"), MODEL, "--region"),
+        (OpenAI, Account("k", organization="o"), MODEL, "--organization"),
+        (OpenAI, Account("k", version="1"), MODEL, "--api-version"),
+        (OpenAI, Account("k"), AgentSettings(model="m", service_version="2"), "--service-version"),
+        (Azure, Account("k", "https://r?deployment=a", version="1"), AgentSettings(model="b"), "one of them"),
+        (Azure, Account("k", "https://r", region="eu"), MODEL, "--region"),
+        (Botify, Account("", "ws://h"), MODEL, "--model"),
         (Botify, Account("", "ws://h"), AgentSettings(options=frozenset({"data"})), "data-field"),
     ],
 )

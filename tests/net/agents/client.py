@@ -26,7 +26,7 @@ SERVICE = AgentSettings(service="service")
 
 def needed(kind: type[AgentDialect], **settings: Any) -> AgentSettings:
     """Settings with what a vendor's dialect has to be told beside them."""
-    return msgspec.structs.replace(SERVICE if kind.name == "amigo" else NEEDED, **settings)
+    return msgspec.structs.replace({"amigo": SERVICE, "botify": AgentSettings()}.get(kind.name, NEEDED), **settings)
 
 
 T = TypeVar("T")
@@ -120,7 +120,8 @@ async def connected(
 ) -> AsyncIterator[Client]:
     """A client that has been let in."""
     settings = settings or needed(kind)
-    address = kind.address(Account(key=key, url=url, organization="org"), settings)
+    organization = "org" if kind.name == "amigo" else ""
+    address = kind.address(Account(key=key, url=url, organization=organization), settings)
     offered = [Subprotocol(one) for one in address.subprotocols]
     async with connect(
         address.url,

@@ -81,6 +81,7 @@ class Fake:
     block: ClassVar[float] = 0.02
     most_per_minute: ClassVar[int] = 0
     idle: ClassVar[float] = 0.0
+    silent: ClassVar[str] = "look at the fake"
 
     def __init__(self, side: Side, settings: AgentSettings = AgentSettings(), memory: Memory = Memory()) -> None:  # noqa: B008 - both are frozen
         self.side = side

@@ -36,6 +36,7 @@ class ParrotDialect:
     block: ClassVar[float] = 0.1
     most_per_minute: ClassVar[int] = 0
     idle: ClassVar[float] = 0.0
+    silent: ClassVar[str] = ""
 
     def __init__(self, side: Side, settings: AgentSettings = SETTINGS, memory: Memory = MEMORY) -> None:
         self.side, self.settings, self.memory = side, settings, memory
@@ -75,6 +76,7 @@ class Parrot:
     delta: ClassVar[float] = 0.1
     options: ClassVar[Mapping[str, str]] = {}
     renews: ClassVar[bool] = True
+    fillers: bool = False
     tools = True
     rate = output_rate = RATE
 

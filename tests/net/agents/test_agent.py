@@ -10,6 +10,8 @@ from typing import ClassVar
 import pytest
 from tests.net.agents.fake import ANSWER_SECONDS, KEY, Clock, Fake, Line, Talk, Vendor, vending
 from tests.signals import RATE, counting
+from websockets.asyncio.server import serve
+from websockets.typing import Subprotocol
 
 from audiotap.agent_events import (
     AgentEvent,
@@ -142,6 +144,21 @@ async def test_an_agent_that_is_never_ready(vendor: Vendor, clock: Clock) -> Non
         assert vendor.lines.empty()
 
 
+async def test_an_agent_that_speaks_before_it_is_ready(vendor: Vendor, clock: Clock) -> None:
+    """However long its first words are, it has its seconds after them."""
+    async with talking(vendor) as talk:
+        opening = asyncio.create_task(talk.agent.open())
+        line = await vendor.met()
+        await line.say(Met())
+        await line.heard()
+        for number in range(1, 4):
+            clock.advance(OPENING_SECONDS - 1)
+            await line.say(Speech(SOUND.chunk))
+            await talk.ear.heard.until(1 + number)
+        await line.say(Configured())
+        await opening
+
+
 async def test_nobody_is_there(vendor: Vendor) -> None:
     """It is told where, without the path, and what to look at."""
     talk = Talk("ws://127.0.0.1:1/secret/path")
@@ -184,6 +201,18 @@ async def test_what_is_no_websocket_server(clock: Clock) -> None:
         assert (await refused(talk)).status == Exit.NOBODY
         await talk.agent.close()
     assert clock.ahead == 0.0
+
+
+async def test_what_to_look_at_where_there_is_no_connection(vendor: Vendor) -> None:
+    """A server that takes no TLS is dialled without, and one that takes no key of this form is of another kind."""
+    plain = Talk(vendor.url.replace("ws://", "wss://"))
+    assert "begins with ws://" in (await refused(plain)).hint
+    await plain.agent.close()
+    chosen = Subprotocol("other")
+    async with serve(lambda one: one.wait_closed(), "127.0.0.1", 0, select_subprotocol=lambda *_: chosen) as server:
+        other = Talk(f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}/")
+        assert "right kind of server" in (await refused(other)).hint
+        await other.agent.close()
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1/", "ws://", "agent", ""])

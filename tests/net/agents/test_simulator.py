@@ -43,7 +43,7 @@ from audiotap.audio import Chunk
 from audiotap.dialects.agents import AGENTS
 from audiotap.dialects.agents.base import AgentDialect, AgentSettings
 from audiotap.errors import UsageError
-from audiotap.events import Fault
+from audiotap.events import Fault, Unknown
 from audiotap.mp3 import encode
 from audiotap.net.agents.simulator import Simulator, reports, simulating
 from audiotap.net.agents.simulator.mishaps import Mishap
@@ -220,6 +220,19 @@ async def test_turns_by_hand(name: str) -> None:
         await client.hears(TurnDone)
         assert bool(client.voice) == (name == "parrot")
     assert [one.heard for one in told.of(reports.Turn)] == [1.2]
+
+
+async def test_what_was_taken_back() -> None:
+    """Audio that the client clears is not part of the utterance that it ends."""
+    actor, dialect = KINDS["openai"]
+    settings = needed(dialect, vad=False)
+    async with playing((actor, dialect)) as (simulator, told), dialled(dialect, simulator.url, settings) as client:
+        await client.talk(said(client), silence=0)
+        await client.say(Unknown("input_audio_buffer.clear", '{"type": "input_audio_buffer.clear"}'))
+        await client.talk(tone(0.5, client.dialect.rate), silence=0)
+        await client.say(UtteranceEnd())
+        await client.hears(TurnDone)
+    assert [one.heard for one in told.of(reports.Turn)] == [0.5]
 
 
 @pytest.mark.parametrize("kind", [kind for name, kind in KINDS.items() if name != "botify"])

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any, ClassVar, Protocol, runtime_checkable
+from urllib.parse import SplitResult, parse_qsl, quote, urlencode
 
 import msgspec
 
 from audiotap.agent_events import AgentEvent, Recall, UserEvent
 from audiotap.dialects.base import Side
-from audiotap.errors import Exit
+from audiotap.errors import Exit, UsageError
 
 Wire = str | bytes
 Said = UserEvent | AgentEvent
@@ -69,10 +70,14 @@ class AgentSettings(msgspec.Struct, frozen=True):
 
 
 class Memory(msgspec.Struct, frozen=True):
-    """What an earlier connection knew: the id by which a conversation is resumed, and what was said in it."""
+    """What an earlier connection knew: the id by which a conversation is resumed, and what was said in it.
+
+    `lost`: that connection was our own, and its other end may not have noticed yet that it is gone.
+    """
 
     conversation: str = ""
     said: tuple[Recall, ...] = ()
+    lost: bool = False
 
 
 class Step(msgspec.Struct, frozen=True):
@@ -108,6 +113,8 @@ class AgentDialect(Protocol):
     """Messages that may be sent in a minute; 0 for no limit."""
     idle: ClassVar[float]
     """`KeepAlive` is said when nothing was said for so many seconds; 0 for never."""
+    silent: ClassVar[str]
+    """What to look at where one is connected and says no word."""
     ready: bool
     """Whether the agent may be spoken to: the opening is done."""
     rate: int
@@ -151,6 +158,23 @@ class Described(Protocol):
     @classmethod
     def described(cls, settings: AgentSettings, body: str) -> tuple[AgentSettings, str]:
         """The settings by what a server tells of itself, and that in a line. WireError if it cannot be read."""
+
+
+def asking(url: SplitResult, query: Mapping[str, str]) -> SplitResult:
+    """A URL with what its query leaves out. UsageError where it says something else."""
+    told = dict(parse_qsl(url.query, keep_blank_values=True))
+    wanted = {name: value for name, value in query.items() if value}
+    for name in wanted.keys() & told.keys():
+        if told[name] != wanted[name]:
+            raise UsageError(f"the URL says {name}={told[name]}, and the options say {wanted[name]}", "say one of them")
+    return url._replace(query=urlencode(told | wanted, quote_via=quote, safe=""))
+
+
+def refuse(vendor: str, **given: str) -> None:
+    """UsageError for an option that was given, and for which a vendor has no use."""
+    for name, value in given.items():
+        if value:
+            raise UsageError(f"{vendor} has no use for {value!r}", f"leave out --{name.replace('_', '-')}")
 
 
 def laid_over(message: dict[str, Any], extra: Mapping[str, Any]) -> dict[str, Any]:

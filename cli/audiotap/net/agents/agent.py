@@ -6,12 +6,14 @@ import asyncio
 import re
 from collections.abc import Callable
 from contextlib import suppress
+from ssl import SSLError
 from typing import Protocol, cast
 
 import msgspec
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import (
     ConnectionClosed,
+    InvalidHandshake,
     InvalidStatus,
 )
 from websockets.typing import Subprotocol
@@ -24,6 +26,8 @@ from audiotap.agent_events import (
     KeepAlive,
     Met,
     Recall,
+    Speech,
+    SpeechFile,
     ToolCall,
     ToolResult,
     UserEvent,
@@ -41,12 +45,12 @@ from audiotap.reports import Odd, Report
 from audiotap.text import printable, without_path
 
 OPENING_SECONDS = 15.0
-"""What an agent may take from the dial to its readiness."""
+"""What an agent may take from the dial to its readiness, or from what it says before that."""
 SENDING_SECONDS = 5.0
 """What an agent that we leave may take to read what was said to it before."""
 LAST_WORDS_SECONDS = 2.0
 """How long an agent that told of a fatal fault is given to close by itself."""
-BACK_OFF = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0)
+BACK_OFF = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 15.0)
 """Seconds before each try to dial again; after the last one it's over, or goes on like that for who is patient."""
 LASTING = 30.0
 """Seconds after which a connection was a good one: the next tries begin anew."""
@@ -112,7 +116,7 @@ class Agent:
         self._loop = asyncio.get_running_loop()
         self._outbox = Outbox(dialect)
         self._budget = Budget(dialect.most_per_minute)
-        self._sent_at = self._loop.time()
+        self._sent_at = self._spoke_at = self._loop.time()
         self._idle = asyncio.Event()
         self._dialogue = Dialogue()
         self._conversation = conversation
@@ -199,6 +203,7 @@ class Agent:
                 when = f"every {BACK_OFF[-1]:g} s from now on" if last else f"in {BACK_OFF[tries]:g} s"
                 self._tell(Odd(f"{self.name}: {printable(ending.message)}; dialling again {when}"))
             if lost:
+                self._dialogue.renew()
                 self._hears.lost(ending)
             await asyncio.sleep(BACK_OFF[min(tries, len(BACK_OFF) - 1)])
             tries += 1
@@ -213,7 +218,7 @@ class Agent:
             where = without_path(self.address.url)
             return Ending(
                 f"cannot connect to {where}: {self._without_key(str(error)) or type(error).__name__}",
-                "is the server running there? --url says where it is",
+                _look_at(self.address.url, error),
                 again=self._patient or bool(self.connections),
                 status=Exit.NOBODY,
             )
@@ -230,7 +235,7 @@ class Agent:
 
     async def _talk(self, connection: ClientConnection) -> Ending:
         """Hear until the connection is over; what its end means."""
-        fatal = False
+        fatal, began = False, self._loop.time()
         try:
             async with asyncio.timeout(OPENING_SECONDS) as patience:
                 for event in self.dialect.opening():
@@ -244,6 +249,8 @@ class Agent:
                         self.connections += 1
                         self.ready.set()
                         self._outbox.some.set()
+                    elif self._spoke_at > began and not (fatal or self.ready.is_set()):
+                        patience.reschedule(self._spoke_at + OPENING_SECONDS)
         except TimeoutError:
             if not fatal:
                 return Ending(
@@ -285,6 +292,8 @@ class Agent:
             self._conversation = self.id = event.conversation
         elif isinstance(event, Met):
             self.id = self.id or event.id
+        elif isinstance(event, Speech | SpeechFile):
+            self._spoke_at = self._loop.time()
         self._dialogue.take(event, self._loop.time())
         if self._awaited is not None and isinstance(event, self._awaited[0]):
             self._awaited[1].set()
@@ -292,7 +301,7 @@ class Agent:
     def _memory(self) -> Memory:
         """What was said on all connections until now, in its order."""
         said = [Recall(one.role, one.text) for one in self._dialogue.said if one.final and one.text]
-        return Memory(self._conversation, tuple(said[-MOST_MEMORY:]))
+        return Memory(self._conversation, tuple(said[-MOST_MEMORY:]), lost=bool(self.connections))
 
     async def _send(self, connection: ClientConnection) -> None:
         """Send what is to be said, and that we're still here when there is nothing."""
@@ -373,6 +382,15 @@ class Agent:
 def without_tool(call: ToolCall, session: str) -> Odd:
     """An agent wants something of a tool, and there is none; said where `refuse` tells the agent."""
     return Odd(f"the agent calls the tool {printable(call.name)}: nobody has it", session)
+
+
+def _look_at(url: str, error: BaseException) -> str:
+    """What to do where there is no connection."""
+    if isinstance(error, InvalidHandshake):
+        return f"is it the right kind of server? {NO_ADDRESS}"
+    if url.startswith("wss:") and isinstance(error, ConnectionResetError | EOFError | SSLError):
+        return "does it speak TLS? without, its address begins with ws://"
+    return "is the server running there? --url says where it is"
 
 
 def as_error(name: str, ending: Ending) -> AudiotapError:

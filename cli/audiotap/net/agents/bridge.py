@@ -219,6 +219,7 @@ class Attendant:
         """The connection is lost; what was said until now is still played, and unknown to the next connection."""
         self._notice.taken()
         self._gate.renew()
+        self._dialogue.renew()
         if self._voice is not None:
             self._voice.renew()
         self._tap.note(self._live, "agent.lost", {"why": ending.message})

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from typing import ClassVar
-from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
+from urllib.parse import quote, urlsplit
 
 from audiotap.agent_events import (
     AgentEvent,
@@ -26,7 +26,18 @@ from audiotap.agent_events import (
 from audiotap.dialects.agents.amigo.client import FRAME_RATES, PCM, TYPE_FIELD, ClientReader, ClientWriter
 from audiotap.dialects.agents.amigo.server import RATE, ServerReader
 from audiotap.dialects.agents.amigo.voice import ServerWriter
-from audiotap.dialects.agents.base import Account, Address, AgentSettings, Ending, Memory, Said, Step, Wire
+from audiotap.dialects.agents.base import (
+    Account,
+    Address,
+    AgentSettings,
+    Ending,
+    Memory,
+    Said,
+    Step,
+    Wire,
+    asking,
+    refuse,
+)
 from audiotap.dialects.agents.headers import MP3
 from audiotap.dialects.base import Side
 from audiotap.errors import Exit, UsageError
@@ -37,9 +48,16 @@ ACTION = "action="
 OPTIONS = (TYPE_FIELD, FIRST_MESSAGE, f"{ACTION}REGEX")
 SWITCHING = 10.0
 """Seconds that leaving the VAD mode may take, and so finishing."""
-TIMED_OUT, LIMITED = 3008, 4029
+TIMED_OUT, LOCKED, LIMITED = 3008, 4009, 4029
 LOST = frozenset({1001, 1006, 1011, 1012, 1013})
 """Close codes of a connection or a server that was lost."""
+MOST_PER_MINUTE = 1200
+_PASSING = {
+    TIMED_OUT: "Amigo heard nothing for 30 s and closed the connection",
+    LIMITED: f"Amigo takes {MOST_PER_MINUTE} messages a minute, and there were more",
+    LOCKED: "Amigo still holds the conversation for the connection that was lost",
+}
+"""Close codes after which the same conversation is gone on with."""
 _HOSTS = {
     "us": "api",
     "ca": "api-ca-central-1",
@@ -99,8 +117,9 @@ class Amigo:
     rates: ClassVar[tuple[int, ...]] = (16000, 8000, 24000, 44100)
     block: ClassVar[float] = 0.06
     """1000 messages a minute: blocks of 50 ms would be all of Amigo's 1200, with no room for a word beside them."""
-    most_per_minute: ClassVar[int] = 1200
+    most_per_minute: ClassVar[int] = MOST_PER_MINUTE
     idle: ClassVar[float] = 15.0
+    silent: ClassVar[str] = "does it hear anything? user.wav is what it was sent"
 
     def __init__(
         self,
@@ -115,6 +134,7 @@ class Amigo:
         self.output_rate = settings.output_rate or RATE
         self._settings = settings
         self._conversation = memory.conversation
+        self._lost = memory.lost
         self._client = ClientWriter(settings)
         self._server = ServerReader(settings, memory.conversation)
         self._users = ClientReader()
@@ -125,6 +145,7 @@ class Amigo:
     @classmethod
     def address(cls, account: Account, settings: AgentSettings) -> Address:
         _check(settings)
+        refuse("Amigo", api_version=account.version)
         if not (settings.service or account.url or "service_id" in settings.extra):
             raise UsageError("Amigo's agents are services, and none is named", "name one: --service ID")
         query = _query(settings)
@@ -171,15 +192,12 @@ class Amigo:
         told = f" ({_SECRET.sub(f'{BEARER}…', reason)})" if reason else ""
         if self._concluded or self._left or code == 1000:
             return Ending(f"the conversation with Amigo is over{told if code != 1000 else ''}", status=Exit.OK)
-        if code in _FINAL:
+        held = code == LOCKED and self._lost and not self._configured
+        if code in _FINAL and not held:
             final = _FINAL[code]
             return Ending(f"{final.message}{told}", final.hint, status=final.status)
-        if code == TIMED_OUT:
-            return Ending(f"Amigo heard nothing for 30 s and closed the connection{told}", again=True)
-        if code == LIMITED:
-            return Ending(
-                f"Amigo takes {self.most_per_minute} messages a minute, and there were more{told}", again=True
-            )
+        if code in _PASSING:
+            return Ending(f"{_PASSING[code]}{told}", again=True)
         if code in LOST:
             return Ending(f"the connection to Amigo was lost, code {code}{told}", again=True)
         return Ending(f"Amigo closed the connection with code {code}{told}")
@@ -241,14 +259,12 @@ def _url(account: Account, query: dict[str, str]) -> str:
         raise UsageError(f"the URL is none: {error}", "it begins with wss:// and a host") from error
     scheme = {"http": "ws", "https": "wss"}.get(own.scheme, own.scheme)
     path = own.path if own.path not in {"", "/"} else _path(account)
-    told = dict(parse_qsl(own.query, keep_blank_values=True))
-    for name in query.keys() & told.keys():
-        if told[name] != query[name]:
-            raise UsageError(f"the URL says {name}={told[name]}, and the options say {query[name]}", "say one of them")
     if account.url and (scheme not in {"ws", "wss"} or not own.hostname):
         raise UsageError("the URL is none of a websocket", "it begins with wss:// and a host")
-    whole = urlencode(told | query, quote_via=quote, safe="")
-    return urlunsplit((scheme or "wss", own.netloc or f"{_host(account.region)}.amigo.ai", path, whole, ""))
+    where = own._replace(
+        scheme=scheme or "wss", netloc=own.netloc or f"{_host(account.region)}.amigo.ai", path=path, fragment=""
+    )
+    return asking(where, query).geturl()
 
 
 def _path(account: Account) -> str:

@@ -127,6 +127,7 @@ class Deepgram:
     block: ClassVar[float] = 0.08
     most_per_minute: ClassVar[int] = 0
     idle: ClassVar[float] = 8.0
+    silent: ClassVar[str] = "does it hear anything? user.wav is what it was sent"
 
     def __init__(self, side: Side, settings: AgentSettings = _NOTHING_SET, memory: Memory = _NOTHING_SAID) -> None:
         self.side = side

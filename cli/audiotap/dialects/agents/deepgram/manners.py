@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from audiotap.audio import RATES
-from audiotap.dialects.agents.base import Account, AgentSettings, Ending, Memory, laid_over
+from audiotap.dialects.agents.base import Account, AgentSettings, Ending, Memory, laid_over, refuse
 from audiotap.errors import Exit, UsageError, WireError
 from audiotap.events import Fault
 
@@ -229,6 +229,7 @@ def check(settings: AgentSettings) -> None:
 
 def url(account: Account) -> str:
     """Where the agent is. A URL of one's own without a path gets Deepgram's."""
+    refuse("Deepgram", organization=account.organization)
     if account.version not in {"", "v1"}:
         raise UsageError(f"Deepgram's Voice Agent API has no version {account.version}", "it is v1")
     if not account.url:
@@ -243,9 +244,10 @@ def url(account: Account) -> str:
         parts = urlsplit(account.url)
     except ValueError as error:
         raise UsageError(f"{account.url} is no URL: {error}", f"such as wss://{HOSTS['']}{PATH}") from error
+    parts = parts._replace(scheme={"http": "ws", "https": "wss"}.get(parts.scheme, parts.scheme))
     if parts.scheme not in {"ws", "wss"} or not parts.netloc:
         raise UsageError(f"{account.url} is no address of a websocket", f"such as wss://{HOSTS['']}{PATH}")
-    return account.url if parts.path.strip("/") else parts._replace(path=PATH).geturl()
+    return (parts if parts.path.strip("/") else parts._replace(path=PATH)).geturl()
 
 
 def headers(account: Account, settings: AgentSettings) -> dict[str, str]:

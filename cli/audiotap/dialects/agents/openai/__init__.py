@@ -7,11 +7,11 @@ Sources: OpenAI's Realtime guides and reference; Microsoft's "Use the GPT Realti
 from __future__ import annotations
 
 from typing import Any, ClassVar
-from urllib.parse import SplitResult, parse_qs, quote, urlencode, urlsplit
+from urllib.parse import SplitResult, parse_qs, urlsplit
 
 import msgspec
 
-from audiotap.dialects.agents.base import Account, Address, AgentSettings, Ending, Memory
+from audiotap.dialects.agents.base import Account, Address, AgentSettings, Ending, Memory, asking, refuse
 from audiotap.dialects.agents.openai import messages
 from audiotap.dialects.agents.openai.client import BETA, FATAL, NO_MEMORY, USUAL, Realtime
 from audiotap.dialects.agents.openai.server import Server
@@ -20,6 +20,8 @@ from audiotap.errors import UsageError
 
 USUAL_MODEL = "gpt-realtime-2.1"
 """OpenAI's model where none is named; its API wants one in the address."""
+CALLED = frozenset({"model", "deployment", "call_id", "intent"})
+"""Parts of an address that say what is dialled."""
 BEARER = "bearer"
 DATA_FIELD = "data-field"
 INTERNAL = "internal_error"
@@ -35,11 +37,11 @@ class OpenAI(Realtime):
     @classmethod
     def address(cls, account: Account, settings: AgentSettings) -> Address:
         _check(settings, cls.switches)
+        refuse("OpenAI", organization=account.organization, region=account.region, api_version=account.version)
         if not account.url and not account.key:
             raise UsageError("OpenAI wants a key", "set OPENAI_API_KEY, or name a server of your own with --url")
         url = _url(account.url or "wss://api.openai.com", cls.path)
-        if not url.query:
-            url = url._replace(query=_query(model=settings.model or ("" if account.url else USUAL_MODEL)))
+        url = asking(url, {"model": settings.model or ("" if account.url else USUAL_MODEL)})
         return Address(url.geturl(), {"Authorization": f"Bearer {account.key}"} if account.key else {})
 
 
@@ -59,21 +61,23 @@ class Azure(Realtime):
             raise UsageError(
                 "Azure has to be told where your resource is", "name it: --url https://NAME.openai.azure.com"
             )
-        if not account.key:
+        refuse("Azure", region=account.region)
+        told = parse_qs(urlsplit(where).query)
+        versioned = bool(account.version or "api-version" in told)
+        url = _url(where, cls.preview if versioned else cls.path)
+        if not (account.key or "api-key" in told):
             raise UsageError("Azure wants a key", "set AZURE_OPENAI_API_KEY; for an Entra token add --option bearer")
-        url = _url(where, cls.preview if account.version else cls.path)
-        versioned = bool(account.version or "api-version" in parse_qs(url.query))
         if versioned and "/v1/" in url.path:
             raise UsageError(
                 "Azure's /openai/v1 has no versions and refuses them", "leave the version out, or /v1 for the preview"
             )
-        if not url.query:
-            if not settings.model:
-                raise UsageError("Azure has to be told a deployment", "name it with --model")
-            preview = {"api-version": account.version, "deployment": settings.model}
-            url = url._replace(query=_query(**(preview if account.version else {"model": settings.model})))
-        bearer = BEARER in settings.options
-        return Address(url.geturl(), {"Authorization": f"Bearer {account.key}"} if bearer else {"api-key": account.key})
+        if not (settings.model or told.keys() & CALLED):
+            raise UsageError("Azure has to be told a deployment", "name it with --model")
+        preview = {"api-version": account.version, "deployment": settings.model}
+        url = asking(url, preview if versioned else {"model": settings.model})
+        if BEARER in settings.options:
+            return Address(url.geturl(), {"Authorization": f"Bearer {account.key}"})
+        return Address(url.geturl(), {"api-key": account.key} if account.key else {})
 
 
 class Botify(Realtime):
@@ -85,6 +89,7 @@ class Botify(Realtime):
     name: ClassVar[str] = "botify"
     path: ClassVar[str] = "/realtime"
     plain: ClassVar[bool] = True
+    silent: ClassVar[str] = f"its own connection to Azure may have ended: {_LOOK_AT_BOTIFY}"
     tools: ClassVar[bool] = False
     switches: ClassVar[frozenset[str]] = frozenset({BETA, DATA_FIELD})
 
@@ -99,6 +104,8 @@ class Botify(Realtime):
     def address(cls, account: Account, settings: AgentSettings) -> Address:
         """It asks for no key, so none is shown."""
         _check(settings, cls.switches)
+        refuse("Botify", organization=account.organization, region=account.region, api_version=account.version)
+        refuse("Botify", model=settings.model)
         if not account.url:
             raise UsageError("Botify has to be told where it runs", "name it: --url http://localhost:8080")
         return Address(_url(account.url, cls.path).geturl())
@@ -168,6 +175,8 @@ def botify_info(body: str) -> BotifyInfo:
 def _check(settings: AgentSettings, switches: frozenset[str]) -> None:
     for option in sorted(settings.options - switches):
         raise UsageError(f"there is no option {option!r} here", f"there is {', '.join(sorted(switches))}")
+    if not settings.service:
+        refuse("the Realtime API without a --service", service_version=settings.service_version)
     if settings.form != "pcm":
         raise UsageError(f"the Realtime API does not speak {settings.form}", "leave --answer out: it speaks PCM")
     if {settings.rate, settings.output_rate} - {0, messages.RATE}:
@@ -195,7 +204,3 @@ def _url(told: str, path: str) -> SplitResult:
     elif url.path.strip("/"):
         path = url.path
     return url._replace(scheme=scheme, path=path, fragment="")
-
-
-def _query(**told: str) -> str:
-    return urlencode({key: value for key, value in told.items() if value}, quote_via=quote)

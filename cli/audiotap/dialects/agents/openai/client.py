@@ -79,6 +79,7 @@ class Realtime(AgentDialect):
     block: ClassVar[float] = 0.05
     most_per_minute: ClassVar[int] = 0
     idle: ClassVar[float] = 0.0
+    silent: ClassVar[str] = "does it hear anything? user.wav is what it was sent"
     plain: ClassVar[bool] = False
     """Whether nothing is set that the user did not set."""
     tools: ClassVar[bool] = True
@@ -186,7 +187,8 @@ class Realtime(AgentDialect):
             return [self._wrong(message, wire)]
         if message.type in messages.TOLD:
             self._collect(message)
-            return [Told(message.type, messages.fields(wire))]
+            begun = [] if self.settings.vad else messages.begun(message)
+            return [Told(message.type, messages.fields(wire)), *begun]
         return [Unknown(message.type, str(wire))]
 
     def _recognise(self, session: Mapping[str, Any]) -> None:

@@ -260,6 +260,11 @@ def calls(items: list[Item], *, ours: bool) -> list[ToolCall]:
     ]
 
 
+def begun(message: Message) -> list[AgentEvent]:
+    """What the user said is an item from its commit on, whenever it is written down."""
+    return [Transcript("user", "", final=False, item=_item(message))] if message.type == COMMITTED else []
+
+
 def _item(message: Message) -> str:
     return message.item_id or ""
 

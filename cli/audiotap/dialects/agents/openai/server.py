@@ -15,6 +15,7 @@ from audiotap.agent_events import (
     Cancel,
     Configure,
     Configured,
+    Forget,
     Listen,
     Met,
     Recall,
@@ -142,6 +143,8 @@ class Server:
                 said = [Cancel()]
             case messages.TRUNCATE_ITEM:
                 said = [Truncate(message.item_id or "", (message.audio_end_ms or 0) / 1000)]
+            case messages.CLEAR:
+                said = [Forget()]
             case messages.COMMIT:
                 self._to_answer = []
         return said

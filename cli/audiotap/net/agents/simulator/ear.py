@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from io import BytesIO
 from pathlib import Path
 
-from audiotap.audio import RATES, SAMPLE_BYTES, Chunk, mono
+from audiotap import mp3
+from audiotap.audio import RATES, SAMPLE_BYTES, Chunk
 from audiotap.endpointing import Boundary, Endpointer, speech_bounds
 from audiotap.naming import safe_name
-from audiotap.sndfile import soundfile
 from audiotap.writing import WavWriter
 
 PRE_ROLL = 0.5
@@ -82,13 +81,17 @@ class Ear:
 
     def everything(self) -> Chunk:
         """The speech in all that was heard since the last utterance, bare or encoded; empty if there is none."""
-        heard = _decoded(bytes(self._encoded)) if self._encoded else Chunk(bytes(self._kept), self._rate or LOWEST)
+        heard = mp3.decode(bytes(self._encoded)) if self._encoded else Chunk(bytes(self._kept), self._rate or LOWEST)
         bounds = speech_bounds(heard.pcm, heard.rate) or (0, 0)
+        self.forget()
+        return Chunk(heard.pcm[bounds[0] * SAMPLE_BYTES : bounds[1] * SAMPLE_BYTES], heard.rate)
+
+    def forget(self) -> None:
+        """What was heard since the last utterance is not meant."""
         self._encoded.clear()
         self._origin = self._start + len(self._kept) // SAMPLE_BYTES
         self._endpointer = Endpointer(self._rate or LOWEST, end=self._silence)
         self._forget(0.0)
-        return Chunk(heard.pcm[bounds[0] * SAMPLE_BYTES : bounds[1] * SAMPLE_BYTES], heard.rate)
 
     def idle(self) -> None:
         """Nothing is being said: only the last moment is kept."""
@@ -129,12 +132,3 @@ class Ear:
         if surplus > 0:
             del self._kept[: surplus * SAMPLE_BYTES]
             self._start += surplus
-
-
-def _decoded(data: bytes) -> Chunk:
-    """A file as samples; nothing, if it is none."""
-    try:
-        frames, rate = soundfile.read(BytesIO(data), always_2d=True)
-    except soundfile.LibsndfileError:
-        return Chunk(b"", LOWEST)
-    return Chunk(mono(frames), rate)

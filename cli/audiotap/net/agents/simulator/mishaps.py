@@ -1,8 +1,8 @@
 """What goes wrong with a simulated agent on demand: parsed, and happening as often as it was asked for.
 
-`WHAT@WHEN`: what is `error:CODE:MESSAGE`, `fatal:CODE:MESSAGE`, `close:CODE[:REASON]`, `cut`, `silent`, `malformed`,
-`binary` or `http:STATUS`, when is `Ns` or `turn:N`. One that begins with `every-` befalls every connection, any other
-the first one that lives to see it.
+`WHAT@WHEN`: what is `error:CODE:MESSAGE`, `fatal:CODE:MESSAGE`, `close:CODE[:REASON]`, `conclude`, `cut`, `silent`,
+`malformed`, `binary` or `http:STATUS`, when is `Ns` or `turn:N`. One that begins with `every-` befalls every
+connection, any other the first one that lives to see it.
 """
 
 from __future__ import annotations
@@ -15,9 +15,12 @@ import msgspec
 from audiotap.errors import UsageError
 
 EVERY = "every-"
-BARE = ("cut", "silent", "malformed", "binary")
+BARE = ("conclude", "cut", "silent", "malformed", "binary")
 """What has no words of its own."""
-FORMS = "error:CODE:MESSAGE, fatal:CODE:MESSAGE, close:CODE[:REASON], cut, silent, malformed, binary or http:STATUS"
+FORMS = (
+    "error:CODE:MESSAGE, fatal:CODE:MESSAGE, close:CODE[:REASON], "
+    "conclude, cut, silent, malformed, binary or http:STATUS"
+)
 SENDABLE = frozenset({1000, 1001, 1002, 1003, *range(1007, 1015), *range(3000, 5000)})
 """Close codes that may go over a wire. RFC 6455, 7.4."""
 REASON_BYTES = 123

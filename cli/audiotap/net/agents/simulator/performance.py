@@ -21,6 +21,8 @@ from audiotap.agent_events import (
     INTERRUPTED,
     AgentEvent,
     Cancel,
+    Concluded,
+    Forget,
     Listen,
     ListenFile,
     Speech,
@@ -47,6 +49,7 @@ from audiotap.net.tasks import first_of
 
 TICK = 0.1
 """Seconds between two looks at the clock."""
+NORMAL = 1000
 ABNORMAL = 1006
 """Stands for an end without a close frame. RFC 6455, 7.4.1."""
 INTERNAL_ERROR = 1011
@@ -100,7 +103,8 @@ class Performance:
         self._replies: asyncio.TaskGroup = asyncio.TaskGroup()
         self._saying = asyncio.Lock()
         self._silent = False
-        self._hung_up = False
+        self._concluding = False
+        self._hung_up = 0
 
     async def run(self) -> None:
         """Until either end closes."""
@@ -114,9 +118,9 @@ class Performance:
             if isinstance(self._actor, Occupant):
                 self._actor.vacate()
             self._ear.close()
-            code = self._connection.close_code or ABNORMAL
+            code = self._hung_up or self._connection.close_code or ABNORMAL
             heard, said = round(self._ear.seconds, 3), round(self._said, 3)
-            self._tell(reports.Closed(self._number, code, self._hung_up, heard, said))
+            self._tell(reports.Closed(self._number, code, bool(self._hung_up), heard, said))
 
     # What comes
 
@@ -161,6 +165,8 @@ class Performance:
                 await self._listen(event.chunk)
             case ListenFile() if self._actor.hears:
                 self._ear.hear_file(event.data, event.form)
+            case Forget():
+                self._ear.forget()
             case UtteranceEnd() | Write(start=True) if not self._is_due(event):
                 return
             case UtteranceEnd():
@@ -233,6 +239,7 @@ class Performance:
         if reply.completed:
             turn = reply.answer.turn
             self._tell(reports.Turn(self._number, turn, round(self._answers, 3), round(reply.sent, 3)))
+            await self._conclude()
 
     async def _begun(self) -> None:
         if self._reply is not None and self._reply.answer.turn:
@@ -288,7 +295,7 @@ class Performance:
             await self._connection.send(wire)
 
     async def _hang_up(self, act: HangUp) -> None:
-        self._hung_up = True
+        self._hung_up = act.code
         if act.code == ABNORMAL:
             self._connection.transport.abort()
         else:
@@ -303,10 +310,11 @@ class Performance:
                 case "fatal":
                     await self._say(Fault(mishap.code, mishap.message))
                     await self._hang_up(HangUp(INTERNAL_ERROR, mishap.code))
-                case "close":
-                    await self._hang_up(HangUp(int(mishap.code), mishap.message))
-                case "cut":
-                    await self._hang_up(HangUp(ABNORMAL))
+                case "close" | "cut":
+                    await self._hang_up(HangUp(int(mishap.code or ABNORMAL), mishap.message))
+                case "conclude":
+                    self._concluding = True
+                    await self._conclude()
                 case "silent":
                     self._silent = True
                 case "malformed":
@@ -314,9 +322,17 @@ class Performance:
                 case "binary":
                     await self._send(STRAY_BYTES)
 
+    async def _conclude(self) -> None:
+        """The conversation is over for good, if that was asked for; nothing is left to be said."""
+        if self._concluding and (self._reply is None or self._reply.completed):
+            await self._say(Concluded())
+            await self._hang_up(HangUp(NORMAL))
+
     def _pace(self) -> Pace:
         part, actor = self._part, self._actor
-        return Pace(part.think, part.delta or actor.delta, part.faster, part.script.tool, actor.tools, actor.renews)
+        tool = part.script.tool
+        delta = part.delta or actor.delta
+        return Pace(part.think, delta, part.faster, tool, actor.tools, actor.renews, actor.fillers)
 
     @property
     def _item(self) -> str:

@@ -28,7 +28,8 @@ class Pace(msgspec.Struct, frozen=True):
     """How an answer is said: seconds before its first audio, and of audio per message.
 
     Audio leaves `faster` times as fast as it is played, 0 for at once. A tool call takes at most `tool` seconds, 0 for
-    none; clients see it if `seen`, and if it `renews` the answer, what follows the call is another one.
+    none; clients see it if `seen`, and if it `renews` the answer, what follows the call is another one. With `fillers`
+    the first message of its audio comes before the call, as an answer of its own.
     """
 
     think: float
@@ -37,6 +38,7 @@ class Pace(msgspec.Struct, frozen=True):
     tool: float
     seen: bool
     renews: bool
+    fillers: bool = False
 
 
 class Voice:
@@ -117,6 +119,8 @@ class Reply:
         return self._calling
 
     async def _call(self) -> None:
+        if self._pace.fillers:
+            await self._fill()
         if self._pace.seen:
             await self._say(ToolCall(f"call_{self.answer.turn}", "look_up", "{}"))
         if self._pace.renews:
@@ -127,6 +131,12 @@ class Reply:
         if self._pace.renews:
             self.id += "_2"
             await self._say(Replying(self.id))
+
+    async def _fill(self) -> None:
+        """Something to hear while the tool is called."""
+        for words, chunk in islice(self._pieces, 1):
+            await self._utter(words, chunk, self._say)
+        await self._say(SpeechDone(self._item))
 
     async def _speak(self) -> None:
         loop = asyncio.get_running_loop()
