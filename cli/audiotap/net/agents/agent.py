@@ -30,6 +30,7 @@ from audiotap.agent_events import (
     SpeechFile,
     ToolCall,
     ToolResult,
+    TurnDone,
     UserEvent,
     Write,
 )
@@ -391,6 +392,13 @@ def _look_at(url: str, error: BaseException) -> str:
     if url.startswith("wss:") and isinstance(error, ConnectionResetError | EOFError | SSLError):
         return "does it speak TLS? without, its address begins with ws://"
     return "is the server running there? --url says where it is"
+
+
+def broken_off(done: TurnDone, session: str) -> Odd:
+    """An answer that is over before all of it was said, and nobody interrupted it."""
+    return Odd(
+        f"the agent calls its answer {done.status}{f': {printable(done.reason)}' if done.reason else ''}", session
+    )
 
 
 def as_error(name: str, ending: Ending) -> AudiotapError:

@@ -28,7 +28,7 @@ from audiotap.dialogue import Dialogue
 from audiotap.errors import AudiotapError
 from audiotap.events import Fault, Heard, Speak
 from audiotap.hearing import UNANSWERED, Hearing, Notice
-from audiotap.net.agents.agent import Agent, without_tool
+from audiotap.net.agents.agent import Agent, broken_off, without_tool
 from audiotap.net.agents.clips import ClipVoice
 from audiotap.net.agents.gate import Cut, Gate
 from audiotap.net.agents.voice import MOST_SECONDS, AgentVoice, Item, Voice, sums, truncations
@@ -40,6 +40,7 @@ from audiotap.pacing import LEAD
 from audiotap.reports import AgentInterrupted, AgentReady, Failed, Odd, Report, SaidAloud
 from audiotap.session import SessionKey
 from audiotap.text import printable, without_path
+from audiotap.turns import FAILED, INCOMPLETE
 
 TICK = 0.02
 """Seconds between the times at which silence and participants are heard."""
@@ -206,6 +207,8 @@ class Attendant:
                 self._cut()
             case TurnDone(reason=reason) if reason == INTERRUPTED and self._voice is not None and self._voice.speaking:
                 self._cut()
+            case TurnDone(status=status) if status in {FAILED, INCOMPLETE}:
+                self._tell(broken_off(event, self._session))
             case ToolCall(ours=True):
                 self._tell(without_tool(event, self._session))
                 self._agent.refuse(event)

@@ -38,7 +38,7 @@ from audiotap.dialects.agents.base import Ending
 from audiotap.dialogue import Dialogue, Said
 from audiotap.endpointing import THRESHOLD, Boundary
 from audiotap.events import Fault
-from audiotap.net.agents.agent import Agent, Hears, without_tool
+from audiotap.net.agents.agent import Agent, Hears, broken_off, without_tool
 from audiotap.net.agents.gate import Cut, Gate
 from audiotap.net.agents.microphone import Microphone
 from audiotap.net.agents.tape import Tape
@@ -355,8 +355,7 @@ class Conversation:
             case TurnDone(reason=reason) if reason == INTERRUPTED and self._speaking:
                 self.cut()
             case TurnDone(status=status) if status in {FAILED, INCOMPLETE}:
-                why = f": {printable(event.reason)}" if event.reason else ""
-                self._tell(Odd(f"the agent calls its answer {status}{why}", self._session))
+                self._tell(broken_off(event, self._session))
 
     def lost(self, ending: Ending) -> None:
         """The connection is lost; what was not said until now will not be."""
