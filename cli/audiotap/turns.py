@@ -30,8 +30,8 @@ from audiotap.endpointing import THRESHOLD, Endpointer
 MISSING = "missing"
 CANCELLED = "cancelled"
 INCOMPLETE = "incomplete"
-
 FAILED = "failed"
+
 MOST_ANSWERS = 64
 """Answers, and items of them, whose turns are known by their names."""
 TOGETHER = 0.1
@@ -89,8 +89,8 @@ class Turns:
     """The turns of one conversation, each begun by the user; `in_text` if the agent answers in text.
 
     An answer, and each item of it, belongs to the turn in which it was first heard of; one without a name until its end
-    is told, or that of the user's next words. `more` is whether the agent has told of something that is
-    still to come: an answer that it begins, a tool that it waits for, speech that it hears.
+    is told, or that of the user's next words. `more` is whether the agent has told of something that is still to come:
+    an answer that it begins, a tool that it waits for, speech that it hears.
     """
 
     def __init__(self, *, in_text: bool = False, threshold: float = THRESHOLD) -> None:

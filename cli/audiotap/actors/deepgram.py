@@ -69,8 +69,7 @@ class DeepgramActor:
     """Deepgram's server on one connection.
 
     The option `bearer` says that the key is an access token, `fillers` that it says something before it calls a tool.
-    `greeting` is what is said first: the Settings' own, or
-    else the script's.
+    `greeting` is what is said first: the Settings' own, or else the script's.
     """
 
     name: ClassVar[str] = "deepgram"

@@ -14,7 +14,7 @@ from audiotap.errors import UsageError
 from audiotap.jobs.mode import Output
 
 if TYPE_CHECKING:
-    from audiotap.net.agents.conversation import Source
+    from audiotap.net.agents.sources import Source
 
 DEEPGRAM = "deepgram"
 """Whose answers bear no names, and cannot be stopped: where one ends and the next begins, only speech tells."""
@@ -81,7 +81,8 @@ def converse(
       audiotap converse amigo question.wav --organization ORG --service SERVICE_ID --json
     """
     from audiotap.jobs import converse as job
-    from audiotap.net.agents.conversation import Manner, Text
+    from audiotap.net.agents.conversation import Manner
+    from audiotap.net.agents.sources import Text
 
     mode = output.resolved(json=json)
     of_amigo = {"--event": event, "--urgent-event": urgent_event, "--resume": resume, "--finish": finish}
@@ -106,7 +107,7 @@ def converse(
 
 def _check_interrupting(agent: Wanted, sources: Sequence[Source]) -> None:
     """UsageError where nothing can be interrupted."""
-    from audiotap.net.agents.conversation import Text
+    from audiotap.net.agents.sources import Text
 
     if agent.settings.text:
         raise UsageError("an answer in text is not heard, so it is not interrupted", "leave out --interrupt")

@@ -22,8 +22,9 @@ from audiotap.jobs.running import Signals, run
 from audiotap.jobs.show import Shown, show
 from audiotap.manifest import BOTH_SIDES
 from audiotap.net.agents.agent import Agent, as_error
-from audiotap.net.agents.conversation import Audio, Conversation, Early, Encoded, Manner, Source
+from audiotap.net.agents.conversation import Conversation, Early, Manner
 from audiotap.net.agents.description import described
+from audiotap.net.agents.sources import Audio, Encoded, Source
 from audiotap.net.agents.tape import Tape
 from audiotap.net.lanes import BatchLane, DirectLane, Lane
 from audiotap.net.peer import check_url

@@ -21,7 +21,8 @@ from audiotap.agent_events import (
     TurnDone,
 )
 from audiotap.audio import Chunk
-from audiotap.net.agents.conversation import Conversation, Manner, Text
+from audiotap.net.agents.conversation import Conversation, Manner
+from audiotap.net.agents.sources import Text
 from audiotap.net.agents.tape import Tape
 from audiotap.reports import AgentInterrupted, Odd, Report
 

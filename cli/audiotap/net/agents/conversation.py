@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 import msgspec
@@ -41,6 +41,7 @@ from audiotap.events import Fault
 from audiotap.net.agents.agent import Agent, Hears, broken_off, without_tool
 from audiotap.net.agents.gate import Cut, Gate
 from audiotap.net.agents.microphone import Microphone
+from audiotap.net.agents.sources import Audio, Encoded, Source, Text
 from audiotap.net.agents.tape import Tape
 from audiotap.net.agents.voice import AgentVoice, sums, truncations
 from audiotap.net.mouth import Mouth
@@ -72,44 +73,6 @@ INAUDIBLE = "nothing in {} is louder than " + f"{THRESHOLD:g} dBFS: the figures 
 """Told of a turn in which no speech was found."""
 NEW_TURN = 0.5
 """Seconds of silence in a live microphone after which speech is another turn."""
-
-
-class Audio(msgspec.Struct):
-    """A turn that is spoken. A `live` one is a microphone: it may hold any number of turns."""
-
-    label: str
-    chunks: AsyncIterator[Chunk]
-    live: bool = False
-
-
-class Encoded(msgspec.Struct):
-    """A turn that is a file, sent as it is, in parts; it takes as long as the sound that is in it."""
-
-    label: str
-    chunks: AsyncIterator[Chunk]
-    parts: tuple[bytes, ...]
-    form: str
-    live: bool = False
-
-
-class Text(msgspec.Struct, frozen=True):
-    """A turn that is written."""
-
-    text: str
-    event: bool = False
-    start: bool = True
-
-    @property
-    def label(self) -> str:
-        return f"text: {self.text[:40]}"
-
-    @property
-    def asks(self) -> bool:
-        """Whether it is a turn, and not only a word from outside."""
-        return self.start or not self.event
-
-
-Source = Audio | Encoded | Text
 
 
 class Manner(msgspec.Struct, frozen=True):
