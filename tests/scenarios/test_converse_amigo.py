@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import soundfile
 from tests.scenarios import talk
-from tests.scenarios.harness import Place, tone
+from tests.scenarios.harness import Place, tone, write
 from tests.scenarios.talk import (
     KEY,
     PROMPT,
@@ -158,10 +158,10 @@ async def test_what_cannot_be_meant(place: Place, options: tuple[str | int, ...]
 
 async def test_a_voice_at_another_rate(place: Place) -> None:
     """Nobody tells the rate: where audio and words don't fit, a warning says what to try, and that is right."""
-    agent = await place.agent("amigo", *PROMPT, "--option", "output-rate=24000")
-    file = question(place, "amigo")
-    wrong = await talked(place, "amigo", agent.url, file, file)
+    voice = write(place.folder / "voice.wav", tone(1.5, 24000), 24000)
+    agent = await place.agent("amigo", *PROMPT, "--option", "output-rate=24000", "--file", voice, "--says", "one two")
+    wrong = await talked(place, "amigo", agent.url, "--text", "hi")
     (doubt,) = [one["message"] for one in wrong.told.told("warning")]
     assert "--output-rate 24000" in doubt
-    right = await talked(place, "amigo", agent.url, file, "--output-rate", 24000)
+    right = await talked(place, "amigo", agent.url, "--text", "hi", "--output-rate", 24000)
     assert right.told.told("warning") == []

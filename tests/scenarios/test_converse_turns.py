@@ -86,7 +86,8 @@ async def test_a_question_that_is_too_quiet_to_be_measured(place: Place) -> None
     """It is answered like any other, and that there are no figures is told, with the reason."""
     sound = (tone(SPEECH, rate("openai")) / 400).astype(np.int16)
     quiet = write(place.folder / "quiet.wav", sound, rate("openai"))
-    agent = await place.agent("openai", *PROMPT)
+    voice = write(place.folder / "voice.wav", tone(SPEECH, rate("openai")), rate("openai"))
+    agent = await place.agent("openai", *PROMPT, "--file", voice)
     told = await talked(place, "openai", agent.url, quiet, "--no-vad")
     (turn,) = told.turns
     assert told.ended.status == 0

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from tests.scenarios.harness import Listener, Place, assert_same, attendee, ramp
-from tests.scenarios.outside import NGROK, SECRET, TELLING, Outside, alive, gone, outside
+from tests.scenarios.outside import SECRET, TELLING, Outside, alive, gone, outside
 from websockets.asyncio.client import connect
 
 from audiotap.commands.listen import Tunnel
@@ -187,13 +187,4 @@ async def test_killed_listener_leaves_no_tunnel(place: Place, world: Outside, mo
     listener = await tunnelled(place, world, "ngrok", "", *more)
     ((number, _),) = world.started("ngrok")
     await listener.stop(signal.SIGKILL)
-    await gone(number)
-
-
-@pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="waits for a process that is no child")
-async def test_tunnel_that_does_not_listen_is_killed(place: Place, world: Outside) -> None:
-    """One that ignores the signal to end is ended all the same."""
-    listener = await tunnelled(place, world, "ngrok", f"trap '' TERM\n{NGROK}sleep 600 & wait")
-    ((number, _),) = world.started("ngrok")
-    await listener.stop()
     await gone(number)
