@@ -26,7 +26,7 @@ BIN = VENV / ("Scripts" if os.name == "nt" else "bin")
 PYTHON = BIN / ("python.exe" if os.name == "nt" else "python")
 STAMP = VENV / "audiotap.stamp"
 
-CHECKS = ("ruff check .", "ruff format --check .", "mypy", "lint-imports", "pytest -n 3 --dist worksteal")
+CHECKS = ("ruff check .", "ruff format --check .", "mypy", "lint-imports", "pytest -n 3")
 
 
 def main(*args: str) -> int:
