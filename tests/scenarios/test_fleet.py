@@ -189,7 +189,7 @@ async def test_the_node_dies_while_it_is_spoken_to(place: Place, nats: NatsServe
         await say(bot, 0, 1)
         await nats.knows("bot_1")
         long = write(place.folder / "long.wav", ramp(60))
-        speaking = await place.start("speak", long, "--fleet", nats.url)
+        speaking = await place.start("speak", long, "--fleet", nats.url, "--wait", 20)
         await bot.recv()
         await one.stop(signal.SIGKILL)
         ended = await speaking.ended()
@@ -203,7 +203,9 @@ async def test_the_speaker_dies(place: Place, nats: NatsServer) -> None:
     async with connect(one.url) as bot:
         await say(bot, 0, 1)
         await nats.knows("bot_1")
-        speaking = await place.start("speak", write(place.folder / "long.wav", ramp(60)), "--fleet", nats.url)
+        speaking = await place.start(
+            "speak", write(place.folder / "long.wav", ramp(60)), "--fleet", nats.url, "--wait", 20
+        )
         await bot.recv()
         await speaking.stop(signal.SIGKILL)
         spoken = await place.run("speak", write(place.folder / "short.wav", ramp(1)), "--fleet", nats.url, "--json")
