@@ -331,7 +331,7 @@ async def test_speech_comes_in_pieces(place: Place, nats: NatsServer) -> None:
     async with connect(one.url) as bot, nats.overheard(">") as said:
         await say(bot, 0, 1)
         await nats.knows("bot_1")
-        await place.run("pause", 30_000, "--fleet", nats.url)
+        await place.run("pause", 30_000, "--fleet", nats.url, "--wait", 20)
         long = write(place.folder / "long.wav", ramp(120, 48000), 48000)
         speaking = await place.start("speak", long, "--fleet", nats.url)
         while (await place.run("status", "--json")).json[0]["sessions"][0]["queue"] < 5:

@@ -63,7 +63,9 @@ async def test_nats_goes_away_in_the_middle_of_speech(place: Place, nats: NatsSe
         await bot.send(attendee(ramp(1), 1.0))
         await one.event("track.started")
         await nats.knows("bot_1")
-        speaking = await place.start("speak", write(place.folder / "a.wav", ramp(60)), "--fleet", nats.url)
+        speaking = await place.start(
+            "speak", write(place.folder / "a.wav", ramp(60)), "--fleet", nats.url, "--wait", 20
+        )
         await bot.recv()
         await nats.kill()
         ended = await speaking.ended()
