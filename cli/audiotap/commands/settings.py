@@ -218,9 +218,9 @@ def _hides(name: str) -> bool:
 
 
 def without_secrets() -> dict[str, str]:
-    """The same without our own settings and without keys, for programs that nothing of this concerns."""
-    secret = keys()
-    return {name: value for name, value in os.environ.items() if not (name.startswith("AUDIOTAP_") or name in secret)}
+    """The environment without our settings and vendors' keys; what tunnels keep in theirs is named alike, and stays."""
+    known = keys()
+    return {name: value for name, value in os.environ.items() if not (name.startswith(OURS) or name in known)}
 
 
 def keys() -> dict[str, bool]:
