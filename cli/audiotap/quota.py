@@ -37,9 +37,14 @@ class Quota:
         self._full = False
         self._turns = 0
 
+    @property
+    def limited(self) -> bool:
+        """Whether there is a limit at all."""
+        return bool(self._most)
+
     def take(self, size: int) -> None:
         """Have room for so many bytes; QuotaError where there is none."""
-        if not self._most:
+        if not self.limited:
             return
         if size > self._left and not self._full:
             self._left = max(0, self._most - self.kept - taken(self._folder)) // self._writers

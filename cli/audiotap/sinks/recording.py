@@ -229,7 +229,7 @@ class Recording:
             self._try(self._write_manifest)
 
     def _make_folder(self) -> None:
-        room = in_blocks(len(self.manifest().document()))
+        room = in_blocks(len(self.manifest().document())) if self._quota.limited else 0
         self._quota.take(BLOCK + room)
         self._room = room
         self._keep(room + BLOCK)
